@@ -1,0 +1,133 @@
+import { inspect } from 'node:util';
+
+/** Exit statuses of the quorate command. Commands that run a program exit with its status instead. */
+export const EXIT = {
+  done: 0,
+  usage: 1,
+  refused: 2,
+  sealed: 3,
+  denied: 4,
+  unverified: 5,
+  bug: 70,
+  cancelled: 130,
+} as const;
+
+export type Exit = (typeof EXIT)[keyof typeof EXIT];
+
+/**
+ * Every way in which quorate fails, with the exit status it leads to.
+ * Codes are a public contract: scripts match on them, so a code is never renamed or reused.
+ */
+export const ERROR_CODES = {
+  // Used wrongly: nothing was sent anywhere.
+  'usage': EXIT.usage,
+  'document-invalid': EXIT.usage,
+  'file-missing': EXIT.usage,
+  'file-exists': EXIT.usage,
+  'file-mode': EXIT.usage,
+  'file-invalid': EXIT.usage,
+  'environment-hostile': EXIT.usage,
+  'terminal-needed': EXIT.usage,
+  'terminal-refused': EXIT.usage,
+  'program-missing': EXIT.usage,
+  'cluster-unknown': EXIT.usage,
+  'policy': EXIT.usage,
+  'key-unusable': EXIT.usage,
+  // A server, a peer or a program said no, or could not be reached.
+  'server-error': EXIT.refused,
+  'server-response': EXIT.refused,
+  'server-unreachable': EXIT.refused,
+  'server-timeout': EXIT.refused,
+  'server-identity': EXIT.refused,
+  'server-redirect': EXIT.refused,
+  'server-unsupported': EXIT.refused,
+  'program-failed': EXIT.refused,
+  'preflight-failed': EXIT.refused,
+  'already-initialised': EXIT.refused,
+  'init-reply-lost': EXIT.refused,
+  'ceremony-interrupted': EXIT.refused,
+  'no-way-back': EXIT.refused,
+  // Sealed, or not ready.
+  'sealed': EXIT.sealed,
+  'not-initialised': EXIT.sealed,
+  'not-ready': EXIT.sealed,
+  // Denied.
+  'denied': EXIT.denied,
+  'token-missing': EXIT.denied,
+  // A verification failed.
+  'share-invalid': EXIT.unverified,
+  'share-unknown': EXIT.unverified,
+  'share-duplicate': EXIT.unverified,
+  'share-generation': EXIT.unverified,
+  'share-owner': EXIT.unverified,
+  'share-undecryptable': EXIT.unverified,
+  'shares-wrong': EXIT.unverified,
+  'roster-invalid': EXIT.unverified,
+  'record-invalid': EXIT.unverified,
+  'signature-invalid': EXIT.unverified,
+  'cluster-mismatch': EXIT.unverified,
+  // The rest.
+  'bug': EXIT.bug,
+  'cancelled': EXIT.cancelled,
+} as const satisfies Record<string, Exit>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** A fault in a document that a person wrote, with its place where that is known (both from 1). */
+export interface Fault {
+  readonly message: string;
+  readonly line?: number;
+  readonly column?: number;
+}
+
+export interface QuorateErrorDetails {
+  /** What the reader should do now. One or two sentences. */
+  readonly hint?: string;
+  /** For documents: every fault found. */
+  readonly faults?: readonly Fault[];
+}
+
+/**
+ * The one error class of quorate. The message says what failed, the hint what to do.
+ * It is made fresh where a failure is understood and never carries a request, a response, a header,
+ * or a `cause`: any of these could hold a token or a share. Callers must not put values of secrets,
+ * nor text that a server or a person supplied unchecked, into the message.
+ */
+export class QuorateError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+  readonly faults: readonly Fault[];
+
+  constructor(code: ErrorCode, message: string, details: QuorateErrorDetails = {}) {
+    super(message);
+    this.name = 'QuorateError';
+    this.code = code;
+    this.hint = details.hint;
+    this.faults = details.faults ?? [];
+  }
+
+  /** The process exit status that this error leads to. */
+  get exit(): Exit {
+    return ERROR_CODES[this.code];
+  }
+
+  /** The shape that `--format json` prints under `error`. */
+  toJSON(): Record<string, unknown> {
+    return {
+      code: this.code,
+      message: this.message,
+      ...(this.hint === undefined ? {} : { hint: this.hint }),
+      ...(this.faults.length === 0 ? {} : { faults: this.faults }),
+      exit: this.exit,
+    };
+  }
+
+  [inspect.custom](): string {
+    return `QuorateError ${this.code}: ${this.message}`;
+  }
+}
+
+/** Whether `error` is a QuorateError, of the given code when one is named. */
+export function isQuorateError(error: unknown, code?: ErrorCode): error is QuorateError {
+  return error instanceof QuorateError && (code === undefined || error.code === code);
+}

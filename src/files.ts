@@ -1,0 +1,188 @@
+import { constants } from 'node:fs';
+import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { dirname } from 'node:path';
+import { QuorateError } from './errors.ts';
+import { Secret } from './secret.ts';
+
+const OWNER_ONLY = 0o600;
+const OTHERS = 0o077;
+
+/** Makes a change of a folder's entries durable (a new file survives a power cut only after this). */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Creates `path` for writing, mode 0600, and fails when anything is there, be it a dangling link.
+ * The entry is on disk when this returns. The caller closes the handle.
+ * @throws QuorateError `file-exists`, `file-missing` (its folder), `file-invalid` (anything else).
+ */
+export async function createExclusive(path: string): Promise<FileHandle> {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  const handle = await open(path, flags, OWNER_ONLY).catch((error: unknown) => {
+    throw fileError(path, error);
+  });
+  await syncFolder(dirname(path));
+  return handle;
+}
+
+/** Creates `path` exclusively with `data`, synced to disk. Throws as `createExclusive` does. */
+export async function writeExclusive(path: string, data: string | Uint8Array): Promise<void> {
+  const handle = await createExclusive(path);
+  try {
+    await handle.writeFile(data);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Replaces `path` in one step: readers see the old file or the new one, never half of either.
+ * @throws QuorateError as `createExclusive` does.
+ */
+export async function replaceFile(path: string, data: string | Uint8Array): Promise<void> {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.new`;
+  await writeExclusive(temporary, data);
+  try {
+    await rename(temporary, path);
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined);
+    throw fileError(path, error);
+  }
+  await syncFolder(dirname(path));
+}
+
+/**
+ * Reads a whole file of at most `limit` bytes (default 1 MiB).
+ * @throws QuorateError `file-missing`, or `file-invalid` (too large, unreadable, a folder).
+ */
+export async function readBounded(path: string, limit = 1 << 20): Promise<Uint8Array> {
+  const handle = await open(path, 'r').catch((error: unknown) => {
+    throw fileError(path, error);
+  });
+  try {
+    return await readHandle(handle, path, limit);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** `readBounded` as UTF-8 text; `file-invalid` when it is not. */
+export async function readText(path: string, limit?: number): Promise<string> {
+  const bytes = await readBounded(path, limit);
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new QuorateError('file-invalid', `${path} is not UTF-8 text`);
+  }
+}
+
+/**
+ * Reads a secret from a file that only its owner can read, without the newline an editor adds.
+ * @throws QuorateError `file-mode` when group or others have any right on it; else as `readBounded`.
+ */
+export async function readSecretFile(path: string, limit = 64 << 10): Promise<Secret> {
+  const handle = await open(path, 'r').catch((error: unknown) => {
+    throw fileError(path, error);
+  });
+  let bytes: Uint8Array | undefined;
+  try {
+    const { mode } = await handle.stat();
+    if ((mode & OTHERS) !== 0) {
+      throw new QuorateError('file-mode', `${path} can be read by others (mode ${(mode & 0o777).toString(8)})`, {
+        hint: `chmod 600 ${path}, and consider the secret in it known to whoever could read it.`,
+      });
+    }
+    bytes = await readHandle(handle, path, limit);
+    return new Secret(withoutNewline(bytes));
+  } finally {
+    bytes?.fill(0);
+    await handle.close();
+  }
+}
+
+/** Reads a secret from an open file descriptor (a pipe, standard input) until its end, without the last newline. */
+export async function readSecretDescriptor(descriptor: number, limit = 64 << 10): Promise<Secret> {
+  const { createReadStream } = await import('node:fs');
+  const chunks: Buffer[] = [];
+  try {
+    let size = 0;
+    for await (const chunk of createReadStream('', { fd: descriptor, autoClose: false })) {
+      const bytes = chunk as Buffer;
+      chunks.push(bytes);
+      size += bytes.length;
+      if (size > limit)
+        throw new QuorateError(
+          'file-invalid',
+          `descriptor ${descriptor.toString()} gave more than ${limit.toString()} bytes`,
+        );
+    }
+    const all = new Uint8Array(size);
+    let offset = 0;
+    for (const chunk of chunks) {
+      all.set(chunk, offset);
+      offset += chunk.length;
+    }
+    try {
+      return new Secret(withoutNewline(all));
+    } finally {
+      all.fill(0);
+    }
+  } catch (error) {
+    throw fileError(`descriptor ${descriptor.toString()}`, error);
+  } finally {
+    for (const chunk of chunks) chunk.fill(0);
+  }
+}
+
+async function readHandle(handle: FileHandle, path: string, limit: number): Promise<Uint8Array> {
+  const stat = await handle.stat();
+  if (stat.isDirectory()) throw new QuorateError('file-invalid', `${path} is a folder, not a file`);
+  // One byte over the limit is asked for, so that a file that grows (or a pipe) is noticed too.
+  const buffer = Buffer.allocUnsafeSlow(stat.isFile() ? Math.min(stat.size, limit) + 1 : limit + 1);
+  let length = 0;
+  while (length < buffer.length) {
+    const { bytesRead } = await handle.read(buffer, length, buffer.length - length);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  if (length > limit) {
+    buffer.fill(0);
+    throw new QuorateError('file-invalid', `${path} is larger than ${limit.toString()} bytes`);
+  }
+  const bytes = new Uint8Array(length);
+  bytes.set(buffer.subarray(0, length));
+  buffer.fill(0);
+  return bytes;
+}
+
+function withoutNewline(bytes: Uint8Array): Uint8Array {
+  let end = bytes.length;
+  if (end > 0 && bytes[end - 1] === 0x0a) end -= 1;
+  if (end > 0 && bytes[end - 1] === 0x0d) end -= 1;
+  return bytes.subarray(0, end);
+}
+
+/** A QuorateError for what the file system said; only the path and the kind of fault, never content. */
+export function fileError(path: string, error: unknown): QuorateError {
+  if (error instanceof QuorateError) return error;
+  const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+  switch (code) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return new QuorateError('file-missing', `${path} does not exist`);
+    case 'EEXIST':
+      return new QuorateError('file-exists', `${path} exists already, and quorate overwrites nothing`, {
+        hint: 'Name another file, or move that one away.',
+      });
+    default:
+      return new QuorateError('file-invalid', `${path}: ${code}`);
+  }
+}
