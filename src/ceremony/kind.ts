@@ -1,0 +1,59 @@
+import type { Policy } from '../config.ts';
+import type { Peer } from '../vault/peer.ts';
+import type { CeremonyTools } from './tools.ts';
+import type { People } from './people.ts';
+import type { RecordEvent } from './record/events.ts';
+import type { CommonScript } from './script.ts';
+import type { ScriptKeys } from './keys.ts';
+
+/** One thing that was looked at before anybody acts. A finding that is not `ok` stops the ceremony unless accepted. */
+export interface Finding {
+  readonly code: string;
+  readonly ok: boolean;
+  readonly finding: string;
+  readonly mend?: string;
+}
+
+export interface Cluster {
+  readonly name: string;
+  readonly peers: readonly Peer[];
+}
+
+/** What a step runs with. Kinds know nothing of terminals, files outside the folder, or other programs. */
+export interface Run {
+  readonly cluster: Cluster;
+  readonly people: People;
+  readonly policy: Policy;
+  readonly tools: CeremonyTools;
+  /** The ceremony's folder; all outputs go there. */
+  readonly folder: string;
+  /** The record so far, and one more event for it, on disk when this resolves. `step` is filled in. */
+  readonly events: readonly RecordEvent[];
+  record(event: RecordEvent): Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+/** A numbered step of the printed script. `check` prints the list, `run` executes it, `resume` asks `done`. */
+export interface Step {
+  readonly id: string;
+  readonly title: string;
+  readonly who: string;
+  /** Whether the servers (and the outputs on disk) say that nothing is left to do here. Changes nothing. */
+  done(run: Run): Promise<boolean>;
+  run(run: Run): Promise<void>;
+}
+
+/** A kind of ceremony, for scripts of type `S`. */
+export interface Kind<S extends CommonScript = CommonScript> {
+  readonly name: string;
+  readonly summary: string;
+  /** Checks that a schema cannot express; every fault at once. */
+  faults(script: S): readonly string[];
+  /** Reads the live cluster and the keys; changes nothing. */
+  preflight(
+    script: S,
+    run: Pick<Run, 'cluster' | 'policy' | 'tools' | 'signal'>,
+    keys: ScriptKeys,
+  ): Promise<readonly Finding[]>;
+  steps(script: S, keys: ScriptKeys): readonly Step[];
+}

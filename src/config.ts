@@ -1,0 +1,154 @@
+import { access } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import * as v from 'valibot';
+import { parseDocument } from './document.ts';
+import { QuorateError } from './errors.ts';
+import { readText } from './files.ts';
+
+/** The name that is looked for in the working folder when no `--config` is given. */
+export const CONFIG_FILE = 'quorate.yaml';
+
+const name = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'letters, digits, dots, dashes'));
+const path = v.pipe(v.string(), v.minLength(1));
+const whole = v.pipe(v.number(), v.integer(), v.minValue(0));
+
+const address = v.pipe(
+  v.string(),
+  v.regex(/^(https:\/\/|http:\/\/|unix:\/\/\/)[^\s?#@]+$/, 'an address such as https://vault-1.example:8200'),
+);
+
+const auth = v.variant('method', [
+  v.strictObject({ method: v.literal('token') }),
+  v.strictObject({ method: v.literal('token-file'), file: path }),
+  v.strictObject({
+    'method': v.literal('approle'),
+    'mount': v.optional(name, 'approle'),
+    'role-id': v.pipe(v.string(), v.minLength(1)),
+    'secret-id-file': path,
+  }),
+  v.strictObject({
+    'method': v.literal('userpass'),
+    'mount': v.optional(name, 'userpass'),
+    'username': name,
+    'password-file': v.optional(path),
+  }),
+]);
+
+const peer = v.strictObject({
+  name,
+  address,
+  'pin': v.optional(
+    v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/, 'sha256: and 64 lower-case hexadecimal digits')),
+  ),
+  'server-name': v.optional(name),
+});
+
+const cluster = v.strictObject({
+  'peers': v.pipe(
+    v.array(peer),
+    v.minLength(1),
+    v.check((peers) => new Set(peers.map((one) => one.name)).size === peers.length, 'two peers have the same name'),
+    v.check(
+      (peers) => new Set(peers.map((one) => one.address)).size === peers.length,
+      'two peers have the same address',
+    ),
+  ),
+  'ca': v.optional(path),
+  'client-certificate': v.optional(path),
+  'client-key': v.optional(path),
+  'namespace': v.optional(v.pipe(v.string(), v.minLength(1))),
+  'auth': v.optional(auth, { method: 'token' }),
+  'roster': v.optional(path),
+});
+
+const policy = v.strictObject({
+  'smallest-threshold': v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 2),
+  'largest-clock-skew-seconds': v.optional(whole, 5),
+  'shortest-key-validity-days': v.optional(whole, 365),
+  'rehearsal-within-days': v.optional(whole),
+});
+
+const schema = v.strictObject({
+  clusters: v.pipe(
+    v.record(name, cluster),
+    v.check((clusters) => Object.keys(clusters).length > 0, 'no cluster is described'),
+  ),
+  policy: v.optional(policy, {}),
+  records: v.optional(path, 'records'),
+});
+
+export type AuthConfig = v.InferOutput<typeof auth>;
+export type PeerConfig = v.InferOutput<typeof peer>;
+export type ClusterConfig = v.InferOutput<typeof cluster>;
+export type Policy = v.InferOutput<typeof policy>;
+
+export interface Config extends v.InferOutput<typeof schema> {
+  /** The file it came from, and the folder that its relative paths start from. */
+  readonly file: string;
+  readonly folder: string;
+  readonly text: string;
+}
+
+/** The limits that hold where no `quorate.yaml` sets others. */
+export const DEFAULT_POLICY: Policy = v.parse(policy, {});
+
+/**
+ * Reads and checks `quorate.yaml`.
+ * @throws QuorateError `file-missing`, `file-invalid`, or `document-invalid` with every fault at once.
+ */
+export async function loadConfig(file: string): Promise<Config> {
+  const text = await readText(file);
+  const folder = dirname(resolve(file));
+  const config = parseDocument(text, schema, { file });
+  const clusters = Object.fromEntries(
+    Object.entries(config.clusters).map(([key, one]) => [key, withAbsolutePaths(one as ClusterConfig, folder)]),
+  );
+  return { ...config, clusters, records: resolve(folder, config.records), file: resolve(file), folder, text };
+}
+
+/** The config that `--config` names, else `quorate.yaml` in `cwd`, else undefined. */
+export async function findConfig(cwd: string, named?: string): Promise<Config | undefined> {
+  if (named !== undefined) return loadConfig(resolve(cwd, named));
+  const file = join(cwd, CONFIG_FILE);
+  const there = await access(file).then(
+    () => true,
+    () => false,
+  );
+  return there ? loadConfig(file) : undefined;
+}
+
+/**
+ * The cluster that is meant: the named one, or the only one.
+ * @throws QuorateError `cluster-unknown`.
+ */
+export function chooseCluster(
+  config: Config,
+  named?: string,
+): { readonly name: string; readonly cluster: ClusterConfig } {
+  const names = Object.keys(config.clusters);
+  const chosen = named ?? (names.length === 1 ? names[0] : undefined);
+  const found = chosen === undefined ? undefined : config.clusters[chosen];
+  if (chosen === undefined || found === undefined) {
+    throw new QuorateError(
+      'cluster-unknown',
+      named === undefined ? `${config.file} describes several clusters` : `${config.file} describes no such cluster`,
+      { hint: `Name one with --cluster: ${names.join(', ')}.` },
+    );
+  }
+  return { name: chosen, cluster: found };
+}
+
+function withAbsolutePaths(cluster: ClusterConfig, folder: string): ClusterConfig {
+  const absolute = { ...cluster, auth: { ...cluster.auth } };
+  for (const key of ['ca', 'client-certificate', 'client-key', 'roster'] as const) {
+    const value = cluster[key];
+    if (value !== undefined) absolute[key] = resolve(folder, value);
+  }
+  if (absolute.auth.method === 'token-file') absolute.auth.file = resolve(folder, absolute.auth.file);
+  if (absolute.auth.method === 'approle')
+    absolute.auth['secret-id-file'] = resolve(folder, absolute.auth['secret-id-file']);
+  if (absolute.auth.method === 'userpass' && absolute.auth['password-file'] !== undefined) {
+    absolute.auth['password-file'] = resolve(folder, absolute.auth['password-file']);
+  }
+  return absolute;
+}

@@ -1,0 +1,84 @@
+import { QuorateError } from '../errors.ts';
+import { Secret } from '../secret.ts';
+import type { PromptOptions, Prompts } from './terminal.ts';
+
+/** Where questions are asked: stdin is read, and stderr written so that stdout stays the result's. */
+export interface PromptStreams {
+  readonly stdin: NodeJS.ReadStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly signal: AbortSignal;
+}
+
+type Question = Record<string, unknown> & { readonly type: string; readonly message: string };
+
+/**
+ * Prompts by inquirer, loaded with the first question. inquirer prints control codes into pipes (observed on
+ * 14.2.5), so without a terminal on both ends nothing is asked and `terminal-needed` is thrown.
+ */
+export function createPrompts({ stdin, stderr, signal }: PromptStreams): Prompts {
+  const interactive = stdin.isTTY && stderr.isTTY;
+
+  async function ask(question: Question, options: PromptOptions = {}): Promise<unknown> {
+    if (!interactive) {
+      throw new QuorateError('terminal-needed', `there is no terminal to ask: ${question.message}`, {
+        hint: options.instead === undefined ? 'Run this command at a terminal.' : `Give ${options.instead} instead.`,
+      });
+    }
+    const { default: inquirer } = await import('inquirer');
+    const prompt = inquirer.createPromptModule({
+      input: stdin,
+      output: stderr,
+      signal: options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]),
+    });
+    try {
+      const answers: Record<string, unknown> = await prompt({ ...question, name: 'answer' } as never);
+      return answers['answer'];
+    } catch (error) {
+      const name = error instanceof Error ? error.name : '';
+      if (name === 'ExitPromptError' || name === 'AbortPromptError') {
+        throw new QuorateError('cancelled', 'cancelled at a prompt');
+      }
+      throw new QuorateError('bug', `the prompt failed: ${name}`);
+    }
+  }
+
+  return {
+    interactive,
+    secret: async (message, options) => {
+      // toggleMask would let Ctrl-T show the secret; the mask's length is that of the secret, which everybody in the room knows.
+      const answer = await ask({ type: 'password', message, toggleMask: false, mask: '*' }, options);
+      return Secret.fromText(String(answer));
+    },
+    text: async (message, options = {}) => {
+      const answer = await ask(
+        {
+          type: 'input',
+          message,
+          ...(options.initial === undefined ? {} : { default: options.initial }),
+          ...(options.check === undefined ? {} : { validate: options.check }),
+        },
+        options,
+      );
+      return String(answer).trim();
+    },
+    confirm: async (message, options) => (await ask({ type: 'confirm', message, default: false }, options)) === true,
+    choose: async <T>(
+      message: string,
+      choices: readonly { readonly name: string; readonly value: T }[],
+      options?: PromptOptions,
+    ) => (await ask({ type: 'select', message, choices, pageSize: 12 }, options)) as T,
+    typed: async (message, expected, options) => {
+      await ask(
+        {
+          type: 'input',
+          message: `${message} Type ${expected} to go on:`,
+          validate: (text: string) =>
+            text === expected || text === '' || `Type exactly: ${expected} (nothing to cancel)`,
+        },
+        options,
+      ).then((answer) => {
+        if (answer !== expected) throw new QuorateError('cancelled', 'not confirmed; nothing was done');
+      });
+    },
+  };
+}
