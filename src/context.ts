@@ -1,3 +1,4 @@
+import type { Programs } from './programs/programs.ts';
 import type { Output, Prompts } from './ui/terminal.ts';
 
 /** What a command runs with. Everything that touches the world outside comes from here. */
@@ -8,4 +9,6 @@ export interface Context {
   readonly prompts: Prompts;
   /** Aborted by the first SIGINT or SIGTERM. */
   readonly signal: AbortSignal;
+  /** gpg, ssh-keygen and what runs them, loaded at the first call. */
+  programs(): Promise<Programs>;
 }

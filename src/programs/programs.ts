@@ -1,0 +1,15 @@
+import type { Environment, RunProgram } from './run.ts';
+import type { SshKeygen } from './ssh-keygen.ts';
+
+/** The other programs that quorate runs. */
+export interface Programs {
+  readonly run: RunProgram;
+  readonly sshKeygen: SshKeygen;
+}
+
+/** The adapters, loaded when a command first asks for them. `env` is what programs get their few variables from. */
+export async function loadPrograms(env: Environment): Promise<Programs> {
+  const [{ programRunner }, { sshKeygen }] = await Promise.all([import('./run.ts'), import('./ssh-keygen.ts')]);
+  const run = programRunner(env);
+  return { run, sshKeygen: sshKeygen(run) };
+}
