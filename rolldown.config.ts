@@ -1,0 +1,107 @@
+import { createHash } from 'node:crypto';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { defineConfig, type Plugin } from 'rolldown';
+import { licencesOf } from './bin/licences.ts';
+
+/*
+ * What is published is dist/:
+ *
+ *   quorate.cjs               checks Node's version in words any Node understands, then loads chunks/main.cjs
+ *   chunks/                   the program: CommonJS in small chunks, because that starts fastest
+ *   openpgp/                  OpenPGP.js (LGPL) as its authors built it; another build of it can be put in its place
+ *   prebuilt/                 pkcs11js with its addon compiled, put there by `node bin/build.ts addon`
+ *   THIRD-PARTY-LICENSES.txt  the licence of every package in chunks/
+ *   SHA256SUMS                of all these; its own SHA-256 is what records name as the build
+ *
+ * As all else is bundled, package.json lists every package but pkcs11js (not needed without an HSM, and absent where
+ * the addon is not prebuilt and cannot be compiled) as a devDependency.
+ */
+
+const root = import.meta.dirname;
+const dist = join(root, 'dist');
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+
+/** node-vault requires axios for a transport of its own, which quorate replaces: leaving axios out halves the start. */
+const withoutAxios: Plugin = {
+  name: 'without-axios',
+  resolveId: { filter: { id: /^axios$/ }, handler: () => ({ id: '\0without-axios' }) },
+  load: {
+    filter: { id: /without-axios$/ },
+    handler: () => `
+      const refuse = () => { throw new Error('axios is not part of quorate: pass node-vault a transport'); };
+      module.exports = { create: refuse, request: refuse };`,
+  },
+};
+
+const separateOpenpgp: Plugin = {
+  name: 'separate-openpgp',
+  resolveId: { filter: { id: /^openpgp$/ }, handler: () => ({ id: '../openpgp/openpgp.cjs', external: true }) },
+  writeBundle() {
+    const from = join(root, 'node_modules/openpgp');
+    const to = join(dist, 'openpgp');
+    mkdirSync(to, { recursive: true });
+    cpSync(join(from, 'dist/node/openpgp.min.cjs'), join(to, 'openpgp.cjs'));
+    cpSync(join(from, 'LICENSE'), join(to, 'LICENSE'));
+    cpSync(join(from, 'package.json'), join(to, 'package.json'));
+  },
+};
+
+/** Chunks carry the hash of what is in them, so an old one never stands in for a new one, but has to be removed. */
+const finish: Plugin = {
+  name: 'finish',
+  writeBundle(_options, bundle) {
+    for (const name of readdirSync(join(dist, 'chunks'))) {
+      if (!(`chunks/${name}` in bundle)) rmSync(join(dist, 'chunks', name));
+    }
+    const modules = Object.values(bundle).flatMap((part) => (part.type === 'chunk' ? part.moduleIds : []));
+    writeFileSync(join(dist, 'THIRD-PARTY-LICENSES.txt'), licencesOf(modules));
+    writeFileSync(join(dist, 'quorate.cjs'), entry);
+    writeFileSync(join(dist, 'SHA256SUMS'), sums());
+  },
+};
+
+/** The first file that Node reads. An old Node must be able to parse it, so it is written as for Node 0.10. */
+const entry = `'use strict';
+var parts = process.versions.node.split('.');
+var major = Number(parts[0]);
+if (major >= 26 || major === 24 || (major === 22 && Number(parts[1]) >= 15)) {
+  require('./chunks/main.cjs');
+} else {
+  process.stderr.write(
+    'error  this is Node ' + process.versions.node + ', and quorate needs 22.15, 24, or 26 and later\\n' +
+    'hint   Install one of these, or set QUORATE_NODE to where it is.\\n'
+  );
+  process.exitCode = 1;
+}
+`;
+
+function sums(): string {
+  return readdirSync(dist, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path !== 'SHA256SUMS' && statSync(join(dist, path)).isFile())
+    .sort()
+    .map(
+      (path) =>
+        `${createHash('sha256')
+          .update(readFileSync(join(dist, path)))
+          .digest('hex')}  ${path}\n`,
+    )
+    .join('');
+}
+
+export default defineConfig({
+  input: { main: 'src/main.ts' },
+  cwd: root,
+  platform: 'node',
+  external: ['pkcs11js'],
+  transform: { target: 'node22', define: { QUORATE_VERSION: JSON.stringify(version) } },
+  plugins: [withoutAxios, separateOpenpgp, finish],
+  output: {
+    dir: dist,
+    format: 'cjs',
+    entryFileNames: 'chunks/[name].cjs',
+    chunkFileNames: 'chunks/[name]-[hash].cjs',
+    strict: true,
+    minify: false,
+  },
+});
