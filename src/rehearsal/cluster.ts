@@ -1,0 +1,313 @@
+import { mkdir, readdir, realpath, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { isQuorateError, QuorateError } from '../errors.ts';
+import { fileError, replaceFile, writeExclusive } from '../files.ts';
+import type { Flavour } from '../vault/flavour.ts';
+import { makeCertificates, type PeerCertificate } from './certificates.ts';
+import { writeKept } from './kept.ts';
+import { freePorts } from './ports.ts';
+import { PEER_FILES, type PeerPlace, serverConfig } from './server-config.ts';
+import { ServerProcess } from './server-process.ts';
+import { Watchdog } from './watchdog.ts';
+
+const CA_FILE = 'ca.pem';
+const PORT_TRIES = 3;
+
+export interface ClusterOptions {
+  /** Made when it is not there, else it must be empty: everything in it is the cluster's, and goes with it. */
+  readonly folder: string;
+  /** The server's program, as `findServer` of the programs finds it. */
+  readonly binary: string;
+  readonly flavour: Flavour;
+  /** Default 3. */
+  readonly peers?: number;
+  /** A file audit device in the configuration (OpenBao only; HashiCorp Vault takes them by API). Default true. */
+  readonly audit?: boolean;
+  /** The API ports, one a peer. Default: free ones. */
+  readonly ports?: readonly number[];
+  /** HCL: a seal stanza, other top-level settings, and lines inside the listener stanza. */
+  readonly seal?: string;
+  readonly extra?: string;
+  readonly listener?: string;
+  /** Variables for the servers, besides PATH and HOME: they get no other. */
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+}
+
+export interface ThrowawayPeer {
+  /** `peer-1` and so on; the peer's Raft node id too. */
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  readonly clusterPort: number;
+  /** Undefined while it is not running. */
+  readonly pid: number | undefined;
+  /** The peer's own folder, and what is in it. */
+  readonly folder: string;
+  readonly dataFolder: string;
+  readonly logFile: string;
+  readonly auditFile: string;
+  readonly certificateFile: string;
+  readonly keyFile: string;
+}
+
+/** A real Raft cluster on 127.0.0.1. Peers are counted from 0. It ends when this process does, unless kept. */
+export interface ThrowawayCluster {
+  readonly folder: string;
+  readonly flavour: Flavour;
+  readonly caFile: string;
+  /** A quorate.yaml with this cluster under the name `rehearsal`. */
+  readonly configFile: string;
+  readonly peers: readonly ThrowawayPeer[];
+  /** The process that ends the servers when this one dies. */
+  readonly watchdogPid: number | undefined;
+  /** Starts a peer that is not running, and waits until it listens. @throws QuorateError `program-failed`, `cancelled`. */
+  start(index: number): Promise<void>;
+  /** Sends a signal (default SIGKILL), and waits for the end where the signal means one. */
+  kill(index: number, signal?: NodeJS.Signals): Promise<void>;
+  /** SIGTERM, then `start`. */
+  restart(index: number): Promise<void>;
+  /** Deletes a stopped peer's data, so that it starts as if it were new. */
+  wipe(index: number): Promise<void>;
+  /** Ends all peers (default by SIGKILL) and leaves the folder. `start` works afterwards. */
+  stop(signal?: NodeJS.Signals): Promise<void>;
+  /** Ends all peers and deletes the folder. */
+  remove(): Promise<void>;
+  /**
+   * Lets the servers live when this process ends, until `stopKept`. `gnupgHomes` are removed then too.
+   * Returns the file that says what runs.
+   */
+  keep(options?: { readonly gnupgHomes?: readonly string[] }): Promise<string>;
+}
+
+/**
+ * Starts a cluster and waits until every peer listens; nothing is initialised. Peers join whichever is.
+ * @throws QuorateError `file-exists` when the folder is not empty, `program-failed` with the end of a server's log,
+ *   `cancelled`. Then no server is left, and a folder that was made here is gone.
+ */
+export async function startCluster(options: ClusterOptions): Promise<ThrowawayCluster> {
+  const folder = await emptyFolder(options.folder);
+  const watchdog = await Watchdog.start();
+  let cluster: Cluster | undefined;
+  try {
+    const names = Array.from({ length: options.peers ?? 3 }, (_, index) => `peer-${(index + 1).toString()}`);
+    await layOut(folder, names);
+    for (let tries = 1; ; tries += 1) {
+      const places = await choosePlaces(names, options.ports);
+      await configure(folder, places, options);
+      cluster = new Cluster(folder, places, options, watchdog);
+      try {
+        await cluster.startAll();
+        return cluster;
+      } catch (error) {
+        await cluster.killAll('SIGKILL');
+        if (options.ports !== undefined || tries === PORT_TRIES || !portTaken(error)) throw error;
+      }
+    }
+  } catch (error) {
+    await watchdog.release();
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+class Cluster implements ThrowawayCluster {
+  readonly folder: string;
+  readonly flavour: Flavour;
+  readonly peers: readonly ThrowawayPeer[];
+  readonly #processes: readonly ServerProcess[];
+  readonly #signal: AbortSignal | undefined;
+  #watchdog: Watchdog | undefined;
+
+  constructor(folder: string, places: readonly PeerPlace[], options: ClusterOptions, watchdog: Watchdog) {
+    this.folder = folder;
+    this.flavour = options.flavour;
+    this.#signal = options.signal;
+    this.#watchdog = watchdog;
+    this.#processes = places.map(
+      ({ name, port }) =>
+        new ServerProcess({
+          name,
+          port,
+          binary: options.binary,
+          folder: join(folder, name),
+          caFile: join(folder, CA_FILE),
+          environment: options.environment ?? {},
+        }),
+    );
+    this.peers = places.map((place, index) => describePeer(folder, place, () => this.#processes[index]?.pid));
+  }
+
+  get caFile(): string {
+    return join(this.folder, CA_FILE);
+  }
+
+  get configFile(): string {
+    return join(this.folder, 'quorate.yaml');
+  }
+
+  get watchdogPid(): number | undefined {
+    return this.#watchdog?.pid;
+  }
+
+  async startAll(): Promise<void> {
+    // One after the other, so that the watchdog always knows exactly those that run; this takes milliseconds.
+    for (const process of this.#processes) await this.#spawn(process);
+    await Promise.all(this.#processes.map((process) => process.listening(this.#signal)));
+  }
+
+  async start(index: number): Promise<void> {
+    const process = this.#process(index);
+    await this.#spawn(process);
+    await process.listening(this.#signal);
+  }
+
+  async kill(index: number, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    await this.#process(index).kill(signal);
+    await this.#guard();
+  }
+
+  async restart(index: number): Promise<void> {
+    await this.kill(index, 'SIGTERM');
+    await this.start(index);
+  }
+
+  async wipe(index: number): Promise<void> {
+    const { running, place } = this.#process(index);
+    if (running) throw new QuorateError('bug', `${place.name} must be stopped before its data is deleted`);
+    const data = join(place.folder, PEER_FILES.data);
+    await rm(data, { recursive: true, force: true });
+    await mkdir(data, { mode: 0o700 });
+  }
+
+  async killAll(signal: NodeJS.Signals): Promise<void> {
+    await Promise.all(this.#processes.map((process) => process.kill(signal)));
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    await this.killAll(signal);
+    await this.#watchdog?.release();
+    this.#watchdog = undefined;
+  }
+
+  async remove(): Promise<void> {
+    await this.stop();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  async keep(options: { readonly gnupgHomes?: readonly string[] } = {}): Promise<string> {
+    const peers = this.peers.flatMap(({ name, address, pid, folder }) =>
+      pid === undefined ? [] : [{ name, address, pid, config: join(folder, PEER_FILES.config) }],
+    );
+    const file = await writeKept({ folder: this.folder, peers, gnupgHomes: [...(options.gnupgHomes ?? [])] });
+    await this.#watchdog?.release();
+    this.#watchdog = undefined;
+    return file;
+  }
+
+  async #spawn(process: ServerProcess): Promise<void> {
+    this.#watchdog ??= await Watchdog.start();
+    await process.spawn(() => this.#guard());
+  }
+
+  async #guard(): Promise<void> {
+    await this.#watchdog?.guard(this.#processes.flatMap(({ pid }) => (pid === undefined ? [] : [pid])));
+  }
+
+  #process(index: number): ServerProcess {
+    const process = this.#processes[index];
+    if (process === undefined) throw new QuorateError('bug', `the cluster has no peer ${index.toString()}`);
+    return process;
+  }
+}
+
+function describePeer(folder: string, place: PeerPlace, pid: () => number | undefined): ThrowawayPeer {
+  const own = join(folder, place.name);
+  return {
+    ...place,
+    address: addressOf(place),
+    get pid() {
+      return pid();
+    },
+    folder: own,
+    dataFolder: join(own, PEER_FILES.data),
+    logFile: join(own, PEER_FILES.log),
+    auditFile: join(own, PEER_FILES.audit),
+    certificateFile: join(own, PEER_FILES.certificate),
+    keyFile: join(own, PEER_FILES.key),
+  };
+}
+
+function addressOf({ port }: PeerPlace): string {
+  return `https://127.0.0.1:${port.toString()}`;
+}
+
+async function emptyFolder(path: string): Promise<string> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    if ((await readdir(path)).length > 0) {
+      throw new QuorateError('file-exists', `${path} is not empty`, {
+        hint: 'A throwaway cluster wants a folder of its own, because it deletes it in the end.',
+      });
+    }
+    return await realpath(resolve(path));
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}
+
+/** Certificates and the peers' folders: what does not depend on the ports. */
+async function layOut(folder: string, names: readonly string[]): Promise<void> {
+  const certificates = await makeCertificates(names);
+  try {
+    await writeExclusive(join(folder, CA_FILE), certificates.ca);
+    await Promise.all(
+      names.map(async (name, index) => {
+        const own = join(folder, name);
+        await mkdir(join(own, PEER_FILES.data), { recursive: true, mode: 0o700 });
+        await writeCertificate(own, certificates.peers[index] as PeerCertificate);
+      }),
+    );
+  } finally {
+    for (const { key } of certificates.peers) key.wipe();
+  }
+}
+
+async function writeCertificate(folder: string, { certificate, key }: PeerCertificate): Promise<void> {
+  await writeExclusive(join(folder, PEER_FILES.certificate), certificate);
+  await key.expose((bytes) => writeExclusive(join(folder, PEER_FILES.key), bytes));
+}
+
+async function choosePlaces(names: readonly string[], ports?: readonly number[]): Promise<readonly PeerPlace[]> {
+  const free = await freePorts(2 * names.length);
+  return names.map((name, index) => ({
+    name,
+    port: ports?.[index] ?? (free[2 * index] as number),
+    clusterPort: free[2 * index + 1] as number,
+  }));
+}
+
+async function configure(folder: string, places: readonly PeerPlace[], options: ClusterOptions): Promise<void> {
+  const settings = {
+    flavour: options.flavour,
+    audit: options.audit ?? true,
+    seal: options.seal ?? '',
+    extra: options.extra ?? '',
+    listener: options.listener ?? '',
+  };
+  await Promise.all(
+    places.map(async (place) => {
+      const own = join(folder, place.name);
+      await replaceFile(join(own, PEER_FILES.config), serverConfig(place, places, settings));
+      // A log of an earlier try, with other ports, would be blamed on this one.
+      await writeFile(join(own, PEER_FILES.log), '', { mode: 0o600 });
+    }),
+  );
+  const peers = places.map((place) => `      - { name: ${place.name}, address: '${addressOf(place)}' }\n`).join('');
+  const text = `# A throwaway cluster on this machine.\nclusters:\n  rehearsal:\n    ca: ${CA_FILE}\n    peers:\n${peers}`;
+  await replaceFile(join(folder, 'quorate.yaml'), text);
+}
+
+function portTaken(error: unknown): boolean {
+  return isQuorateError(error, 'program-failed') && (error.hint ?? '').includes('address already in use');
+}
