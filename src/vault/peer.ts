@@ -7,6 +7,8 @@ export interface CallOptions {
   readonly timeout?: number;
   /** Cancels the call; it then throws QuorateError `cancelled`. */
   readonly signal?: AbortSignal;
+  /** Query parameters, encoded by the client. */
+  readonly query?: Readonly<Record<string, string>>;
 }
 
 /** `sys/seal-status`, which an unsealed, a sealed and an uninitialised server all answer without a token. */
@@ -63,7 +65,10 @@ export interface InitRequest {
 
 /** The reply to init, as the server sent it. It is the only copy there will ever be. */
 export interface InitReply {
-  /** The body's bytes, to be put on disk before anything else happens. With PGP keys it holds ciphertext only. */
+  /**
+   * The body's bytes, to be put on disk before anything else happens. With PGP keys it holds ciphertext only.
+   * Should the server answer in an unknown shape, this is still what it sent, `shares` is empty and `rootToken` too.
+   */
   readonly raw: Secret;
   /** Base64, one a share: an OpenPGP message, or with `pgpKeys` absent the share itself. */
   readonly shares: readonly Secret[];
@@ -71,7 +76,10 @@ export interface InitReply {
   readonly rootToken: Secret;
 }
 
-/** A reply to a request that needs no type of its own. Any HTTP status; `body` is parsed JSON or null. */
+/**
+ * A reply to a request that needs no type of its own. Any HTTP status; `body` is parsed JSON or null.
+ * Whole numbers beyond 2^53 in it are strings of their digits.
+ */
 export interface Reply {
   readonly status: number;
   readonly body: unknown;
@@ -84,7 +92,9 @@ export type Method = 'GET' | 'LIST' | 'POST' | 'PUT' | 'DELETE' | 'PATCH';
 
 /**
  * A login on one server. Paths are API paths without `/v1/` and without a leading slash; each segment is
- * percent-encoded by the client, and `.`, `..`, `?` and `#` never change what is called.
+ * percent-encoded by the client; segments `.` and `..` and empty ones are refused (`usage`), so nothing in a name
+ * changes what is called. A body may hold a `Secret` anywhere: it is sent as a JSON string.
+ * A sealed server or namespace throws `sealed`.
  */
 export interface Session {
   readonly peer: Peer;
@@ -97,7 +107,10 @@ export interface Session {
   /** POST: `.data` of the reply or null (204); throws `denied` or `server-error`. */
   write(path: string, body: unknown, options?: CallOptions): Promise<unknown>;
   delete(path: string, options?: CallOptions): Promise<void>;
-  /** The same login in another namespace (OpenBao only). */
+  /**
+   * The same login in another namespace, named from the root (OpenBao, or Vault Enterprise; elsewhere its requests
+   * throw `server-unsupported`). It shares the token: closing one session closes the other.
+   */
   inNamespace(namespace: string): Session;
   /** Wipes the token held here; it does not revoke it on the server. */
   close(): void;
@@ -125,15 +138,16 @@ export interface Peer {
   initialise(request: InitRequest, options?: CallOptions): Promise<InitReply>;
   /**
    * Gives one share (its hexadecimal or base64 text's bytes). Sent once, never retried: after a fault read `sealStatus`.
-   * @throws `shares-wrong` when the share completed the threshold and the set did not open the seal (progress is 0 again).
+   * @throws `shares-wrong` when the share completed the threshold and the set did not open the seal (progress is 0 again);
+   * `share-invalid` when the server refused it as no share (nothing counted); `not-initialised`; `server-error`.
    */
   unseal(share: Secret, options?: CallOptions & { readonly migrate?: boolean }): Promise<SealStatus>;
   /** Drops the shares given so far. */
   resetUnseal(options?: CallOptions): Promise<SealStatus>;
   /** The path that serves `purpose` on this flavour. @throws `server-unsupported` when none does. */
   endpoint(purpose: Purpose): Promise<string>;
-  /** A session with a token that the caller has; the token is copied. */
-  session(token: Secret): Session;
+  /** A session with a token that the caller has; the token is copied. Without one, requests go without. */
+  session(token?: Secret): Session;
   /** Ends idle connections. */
   close(): void;
 }

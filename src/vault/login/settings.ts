@@ -3,14 +3,14 @@ export type AuthSettings =
   | { readonly method: 'token' }
   | { readonly method: 'token-file'; readonly file: string }
   | {
-      readonly method: 'approle';
-      readonly mount: string;
+      readonly 'method': 'approle';
+      readonly 'mount': string;
       readonly 'role-id': string;
       readonly 'secret-id-file': string;
     }
   | {
-      readonly method: 'userpass';
-      readonly mount: string;
-      readonly username: string;
+      readonly 'method': 'userpass';
+      readonly 'mount': string;
+      readonly 'username': string;
       readonly 'password-file'?: string | undefined;
     };
