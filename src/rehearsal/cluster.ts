@@ -1,16 +1,13 @@
-import { mkdir, readdir, realpath, rm, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { isQuorateError, QuorateError } from '../errors.ts';
-import { fileError, replaceFile, writeExclusive } from '../files.ts';
 import type { Flavour } from '../vault/flavour.ts';
-import { makeCertificates, type PeerCertificate } from './certificates.ts';
 import { writeKept } from './kept.ts';
-import { freePorts } from './ports.ts';
-import { PEER_FILES, type PeerPlace, serverConfig } from './server-config.ts';
+import { addressOf, CA_FILE, choosePlaces, CONFIG_FILE, configure, emptyFolder, layOut } from './layout.ts';
+import { PEER_FILES, type PeerPlace } from './server-config.ts';
 import { ServerProcess } from './server-process.ts';
 import { Watchdog } from './watchdog.ts';
 
-const CA_FILE = 'ca.pem';
 const PORT_TRIES = 3;
 
 export interface ClusterOptions {
@@ -94,7 +91,13 @@ export async function startCluster(options: ClusterOptions): Promise<ThrowawayCl
     await layOut(folder, names);
     for (let tries = 1; ; tries += 1) {
       const places = await choosePlaces(names, options.ports);
-      await configure(folder, places, options);
+      await configure(folder, places, {
+        flavour: options.flavour,
+        audit: options.audit ?? true,
+        seal: options.seal ?? '',
+        extra: options.extra ?? '',
+        listener: options.listener ?? '',
+      });
       cluster = new Cluster(folder, places, options, watchdog);
       try {
         await cluster.startAll();
@@ -117,13 +120,16 @@ class Cluster implements ThrowawayCluster {
   readonly peers: readonly ThrowawayPeer[];
   readonly #processes: readonly ServerProcess[];
   readonly #signal: AbortSignal | undefined;
-  #watchdog: Watchdog | undefined;
+  // A promise, so that peers that are started side by side share one.
+  #watchdog: Promise<Watchdog> | undefined;
+  #watchdogPid: number | undefined;
 
   constructor(folder: string, places: readonly PeerPlace[], options: ClusterOptions, watchdog: Watchdog) {
     this.folder = folder;
     this.flavour = options.flavour;
     this.#signal = options.signal;
-    this.#watchdog = watchdog;
+    this.#watchdog = Promise.resolve(watchdog);
+    this.#watchdogPid = watchdog.pid;
     this.#processes = places.map(
       ({ name, port }) =>
         new ServerProcess({
@@ -143,11 +149,11 @@ class Cluster implements ThrowawayCluster {
   }
 
   get configFile(): string {
-    return join(this.folder, 'quorate.yaml');
+    return join(this.folder, CONFIG_FILE);
   }
 
   get watchdogPid(): number | undefined {
-    return this.#watchdog?.pid;
+    return this.#watchdogPid;
   }
 
   async startAll(): Promise<void> {
@@ -186,8 +192,7 @@ class Cluster implements ThrowawayCluster {
 
   async stop(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     await this.killAll(signal);
-    await this.#watchdog?.release();
-    this.#watchdog = undefined;
+    await this.#releaseWatchdog();
   }
 
   async remove(): Promise<void> {
@@ -200,18 +205,26 @@ class Cluster implements ThrowawayCluster {
       pid === undefined ? [] : [{ name, address, pid, config: join(folder, PEER_FILES.config) }],
     );
     const file = await writeKept({ folder: this.folder, peers, gnupgHomes: [...(options.gnupgHomes ?? [])] });
-    await this.#watchdog?.release();
-    this.#watchdog = undefined;
+    await this.#releaseWatchdog();
     return file;
   }
 
   async #spawn(process: ServerProcess): Promise<void> {
-    this.#watchdog ??= await Watchdog.start();
+    this.#watchdog ??= Watchdog.start();
+    this.#watchdogPid = (await this.#watchdog).pid;
     await process.spawn(() => this.#guard());
   }
 
+  async #releaseWatchdog(): Promise<void> {
+    const watchdog = await this.#watchdog;
+    this.#watchdog = undefined;
+    this.#watchdogPid = undefined;
+    await watchdog?.release();
+  }
+
   async #guard(): Promise<void> {
-    await this.#watchdog?.guard(this.#processes.flatMap(({ pid }) => (pid === undefined ? [] : [pid])));
+    const watchdog = await this.#watchdog;
+    await watchdog?.guard(this.#processes.flatMap(({ pid }) => (pid === undefined ? [] : [pid])));
   }
 
   #process(index: number): ServerProcess {
@@ -236,76 +249,6 @@ function describePeer(folder: string, place: PeerPlace, pid: () => number | unde
     certificateFile: join(own, PEER_FILES.certificate),
     keyFile: join(own, PEER_FILES.key),
   };
-}
-
-function addressOf({ port }: PeerPlace): string {
-  return `https://127.0.0.1:${port.toString()}`;
-}
-
-async function emptyFolder(path: string): Promise<string> {
-  try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
-    if ((await readdir(path)).length > 0) {
-      throw new QuorateError('file-exists', `${path} is not empty`, {
-        hint: 'A throwaway cluster wants a folder of its own, because it deletes it in the end.',
-      });
-    }
-    return await realpath(resolve(path));
-  } catch (error) {
-    throw fileError(path, error);
-  }
-}
-
-/** Certificates and the peers' folders: what does not depend on the ports. */
-async function layOut(folder: string, names: readonly string[]): Promise<void> {
-  const certificates = await makeCertificates(names);
-  try {
-    await writeExclusive(join(folder, CA_FILE), certificates.ca);
-    await Promise.all(
-      names.map(async (name, index) => {
-        const own = join(folder, name);
-        await mkdir(join(own, PEER_FILES.data), { recursive: true, mode: 0o700 });
-        await writeCertificate(own, certificates.peers[index] as PeerCertificate);
-      }),
-    );
-  } finally {
-    for (const { key } of certificates.peers) key.wipe();
-  }
-}
-
-async function writeCertificate(folder: string, { certificate, key }: PeerCertificate): Promise<void> {
-  await writeExclusive(join(folder, PEER_FILES.certificate), certificate);
-  await key.expose((bytes) => writeExclusive(join(folder, PEER_FILES.key), bytes));
-}
-
-async function choosePlaces(names: readonly string[], ports?: readonly number[]): Promise<readonly PeerPlace[]> {
-  const free = await freePorts(2 * names.length);
-  return names.map((name, index) => ({
-    name,
-    port: ports?.[index] ?? (free[2 * index] as number),
-    clusterPort: free[2 * index + 1] as number,
-  }));
-}
-
-async function configure(folder: string, places: readonly PeerPlace[], options: ClusterOptions): Promise<void> {
-  const settings = {
-    flavour: options.flavour,
-    audit: options.audit ?? true,
-    seal: options.seal ?? '',
-    extra: options.extra ?? '',
-    listener: options.listener ?? '',
-  };
-  await Promise.all(
-    places.map(async (place) => {
-      const own = join(folder, place.name);
-      await replaceFile(join(own, PEER_FILES.config), serverConfig(place, places, settings));
-      // A log of an earlier try, with other ports, would be blamed on this one.
-      await writeFile(join(own, PEER_FILES.log), '', { mode: 0o600 });
-    }),
-  );
-  const peers = places.map((place) => `      - { name: ${place.name}, address: '${addressOf(place)}' }\n`).join('');
-  const text = `# A throwaway cluster on this machine.\nclusters:\n  rehearsal:\n    ca: ${CA_FILE}\n    peers:\n${peers}`;
-  await replaceFile(join(folder, 'quorate.yaml'), text);
 }
 
 function portTaken(error: unknown): boolean {
