@@ -2,9 +2,10 @@ import type { Policy } from '../config.ts';
 import type { Peer } from '../vault/peer.ts';
 import type { CeremonyTools } from './tools.ts';
 import type { People } from './people.ts';
-import type { RecordEvent } from './record/events.ts';
+import type { RecordEvent, RecordLine } from './record/events.ts';
 import type { CommonScript } from './script.ts';
 import type { ScriptKeys } from './keys.ts';
+import type { Roster } from './roster/schema.ts';
 
 /** One thing that was looked at before anybody acts. A finding that is not `ok` stops the ceremony unless accepted. */
 export interface Finding {
@@ -27,8 +28,12 @@ export interface Run {
   readonly tools: CeremonyTools;
   /** The ceremony's folder; all outputs go there. */
   readonly folder: string;
+  /** Who holds which share now, where a roster is kept. */
+  readonly roster?: Roster;
+  /** Rosters of other clusters, so that their shares are called by their name. */
+  readonly otherRosters?: readonly Roster[];
   /** The record so far, and one more event for it, on disk when this resolves. `step` is filled in. */
-  readonly events: readonly RecordEvent[];
+  readonly events: readonly RecordLine[];
   record(event: RecordEvent): Promise<void>;
   readonly signal: AbortSignal;
 }

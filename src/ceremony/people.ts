@@ -35,6 +35,8 @@ export interface IssuedShare {
   readonly file: string;
   readonly ciphertext: Uint8Array;
   readonly pgpFingerprint?: string;
+  /** x-coordinates that other custodians have proved, and whose they are. */
+  readonly taken: ReadonlyMap<string, string>;
 }
 
 /**

@@ -1,0 +1,47 @@
+import type { GenericSchema } from 'valibot';
+import { QuorateError } from '../errors.ts';
+import type { Kind } from './kind.ts';
+import type { CommonScript } from './script.ts';
+
+interface KindEntry {
+  readonly summary: string;
+  readonly load: () => Promise<{ readonly kind: Kind; readonly schema: GenericSchema<unknown, CommonScript> }>;
+}
+
+/** Every kind of ceremony, loaded only when it is used. A kind checked its own script, so `Kind` is safe to widen. */
+const KINDS = {
+  init: {
+    summary: 'initialise a new cluster; every custodian proves that they can read their share',
+    load: async () => {
+      const [{ init }, { initScript }] = await Promise.all([
+        import('./kinds/init.ts'),
+        import('./kinds/init/script.ts'),
+      ]);
+      return { kind: init as unknown as Kind, schema: initScript };
+    },
+  },
+  unseal: {
+    summary: 'give shares to every sealed peer, each checked before it is sent',
+    load: async () => {
+      const { unseal, unsealScript } = await import('./kinds/unseal.ts');
+      return { kind: unseal as unknown as Kind, schema: unsealScript };
+    },
+  },
+} as const satisfies Record<string, KindEntry>;
+
+export type KindName = keyof typeof KINDS;
+
+/** The kinds with one line each, for lists and help. */
+export function kindSummaries(): readonly { readonly name: KindName; readonly summary: string }[] {
+  return (Object.keys(KINDS) as KindName[]).map((name) => ({ name, summary: KINDS[name].summary }));
+}
+
+/** @throws QuorateError `usage` for an unknown kind. */
+export async function loadKind(name: string): ReturnType<KindEntry['load']> {
+  if (!Object.hasOwn(KINDS, name)) {
+    throw new QuorateError('usage', `there is no kind of ceremony called ${name}`, {
+      hint: `Kinds: ${Object.keys(KINDS).join(', ')}.`,
+    });
+  }
+  return KINDS[name as KindName].load();
+}

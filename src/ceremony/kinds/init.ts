@@ -1,0 +1,77 @@
+import type { Kind, Step } from '../kind.ts';
+import type { ScriptKeys } from '../keys.ts';
+import { clocksAgree, reachable, sameVersion, withinPolicy } from '../preflight.ts';
+import { participantFaults } from '../script.ts';
+import { surveyPeers } from '../survey.ts';
+import type { InitScript } from './init/script.ts';
+import { initialiseStep } from './init/initialise.ts';
+import { proveStep } from './init/prove.ts';
+import { rosterStep } from './init/roster.ts';
+import { RootAccess } from './init/root-access.ts';
+import { auditStep, revokeStep, wayBackStep, writesStep } from './init/first-use.ts';
+import { unsealStep } from './init/unseal.ts';
+
+/**
+ * Takes an empty cluster to an unsealed one whose shares all custodians can read, with a way back in and no root token.
+ * Everything that can fail for a reason known beforehand fails in `preflight`, while starting over costs nothing.
+ */
+export const init: Kind<InitScript> = {
+  name: 'init',
+  summary: 'initialise a new cluster; every custodian proves that they can read their share',
+
+  faults(script) {
+    const faults = participantFaults(script, script.custodians);
+    if (script.custodians.length !== script.shares) {
+      faults.push(
+        `shares is ${script.shares.toString()}, but ${script.custodians.length.toString()} custodians are named`,
+      );
+    }
+    if (script.threshold > script.shares) faults.push('the threshold is larger than the number of shares');
+    if (script.threshold === 1 && script.shares > 1)
+      faults.push('a threshold of 1 needs shares: 1; the servers refuse it otherwise');
+    return faults;
+  },
+
+  async preflight(script, { cluster, policy, signal }) {
+    const surveys = await surveyPeers(cluster.peers, { signal });
+    const used = surveys.filter(({ state }) => state !== 'uninitialised' && state !== 'unreachable');
+    const seals = new Set(surveys.flatMap(({ seal }) => (seal === undefined ? [] : [seal.type])));
+    return [
+      ...reachable(surveys),
+      ...used.map(({ peer, state }) => ({
+        code: 'uninitialised',
+        ok: false,
+        finding: `${peer.name} is initialised already (${state})`,
+        mend: 'Init is for an empty cluster. Check the addresses in quorate.yaml.',
+      })),
+      ...(used.length === 0 ? [{ code: 'uninitialised', ok: true, finding: 'no peer is initialised' }] : []),
+      ...sameVersion(surveys),
+      ...(seals.size > 1
+        ? [
+            {
+              code: 'seal',
+              ok: false,
+              finding: `the peers have different seals: ${[...seals].sort().join(', ')}`,
+              mend: 'Give all the same seal stanza.',
+            },
+          ]
+        : []),
+      ...clocksAgree(surveys, policy),
+      ...withinPolicy(script.shares, script.threshold, policy),
+    ];
+  },
+
+  steps(script: InitScript, keys: ScriptKeys): readonly Step[] {
+    const root = new RootAccess(script);
+    return [
+      initialiseStep(script, keys),
+      proveStep(script),
+      unsealStep(script),
+      rosterStep(script),
+      writesStep(script, root),
+      auditStep(script, root),
+      wayBackStep(script, root),
+      revokeStep(script, root),
+    ];
+  },
+};

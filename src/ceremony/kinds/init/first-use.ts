@@ -1,0 +1,148 @@
+import { QuorateError } from '../../../errors.ts';
+import { applyWrites } from '../../first-writes.ts';
+import type { Step } from '../../kind.ts';
+import { countRootTokens, proveWayBack, revokeAndProve } from '../../way-back.ts';
+import { loginAs, makeLogin } from './login-session.ts';
+import type { RootAccess } from './root-access.ts';
+import type { InitScript } from './script.ts';
+
+/** The writes that reviewers approved, and the login that remains. */
+export function writesStep(script: InitScript, root: RootAccess): Step {
+  const count = script['first-writes'].length;
+  const login = script['ceremony-login'];
+  return {
+    id: 'writes',
+    title: `${count.toString()} reviewed writes${login === undefined ? '' : `, and the ceremony login (${login.method})`}`,
+    who: 'administrator',
+    // Each write is compared with the server before it is made, so that doing this step again is safe.
+    done: (run) => root.gone(run),
+    async run(run) {
+      const session = await root.session(run);
+      await applyWrites(run, session, script['first-writes']);
+      if (login !== undefined) await makeLogin(run, session, login);
+    },
+  };
+}
+
+/** An audit device takes entries: one that the server lists and can hash with. */
+export function auditStep(script: InitScript, root: RootAccess): Step {
+  return {
+    id: 'audit',
+    title: script.audit === 'required' ? 'an audit device works' : 'audit is not required by this script',
+    who: 'administrator',
+    done: (run) => root.gone(run),
+    async run(run) {
+      const session = await root.session(run);
+      const listed = await session.read('sys/audit', { signal: run.signal });
+      const names = typeof listed === 'object' && listed !== null ? Object.keys(listed) : [];
+      const working: string[] = [];
+      for (const name of names) {
+        const device = name.replace(/\/$/, '');
+        const hashed = await session.request('POST', `sys/audit-hash/${device}`, { input: 'quorate' });
+        const text = (hashed.body as { data?: { hash?: unknown } } | null)?.data?.hash;
+        if (hashed.status === 200 && typeof text === 'string') working.push(device);
+      }
+      const ok = names.length > 0 && working.length === names.length;
+      await run.record({
+        event: 'check',
+        code: 'audit',
+        ok: ok || script.audit === 'none',
+        finding:
+          names.length === 0
+            ? 'the server has no audit device'
+            : `audit devices that answer: ${working.join(', ') || 'none'}`,
+      });
+      if (ok || script.audit === 'none') return;
+      throw new QuorateError(
+        'preflight-failed',
+        names.length === 0 ? 'the server has no audit device' : 'an audit device does not work',
+        {
+          hint:
+            'OpenBao: add an audit stanza, the same on every peer, and restart. HashiCorp Vault: add sys/audit/NAME to ' +
+            'first-writes. Then resume. A lab without audit says `audit: none` in its script.',
+        },
+      );
+    },
+  };
+}
+
+/** A login that is not root can start a rotation and a root generation: the way back in. */
+export function wayBackStep(script: InitScript, root: RootAccess): Step {
+  return {
+    id: 'way-back',
+    title: 'the ceremony login starts, and cancels, a root key rotation and a root token generation',
+    who: 'administrator',
+    done: (run) => root.gone(run),
+    async run(run) {
+      const login = script['ceremony-login'];
+      if (login === undefined) {
+        throw new QuorateError('no-way-back', 'the script names no ceremony-login, so the root token stays', {
+          hint:
+            'Without a login that can start a rotation there is no way back in once the root token is gone. ' +
+            'Start from `quorate ceremony new init`, whose script has one. The root token lies encrypted in issued/.',
+        });
+      }
+      const session = await loginAs(run, login);
+      try {
+        const { recoverySeal } = await session.peer.sealStatus({ signal: run.signal });
+        await proveWayBack(run, session, recoverySeal);
+      } finally {
+        await session.request('POST', 'auth/token/revoke-self', {}).catch(() => undefined);
+        session.close();
+      }
+    },
+  };
+}
+
+/** The root token goes, and that it is gone is proved. */
+export function revokeStep(script: InitScript, root: RootAccess): Step {
+  return {
+    id: 'revoke',
+    title: 'the root token is revoked, and its absence proved',
+    who: 'administrator',
+    async done(run) {
+      if (run.events.some((event) => event.event === 'token.revoked')) return true;
+      if (!(await root.gone(run))) return false;
+      await run.record({
+        event: 'token.revoked',
+        accessor: 'unknown',
+        proof: 'GET auth/token/lookup-self answered 403 when the ceremony was resumed',
+      });
+      return true;
+    },
+    async run(run) {
+      if (!run.events.some((event) => event.event === 'capability.proved' && event.started && event.cancelled)) {
+        throw new QuorateError(
+          'no-way-back',
+          'nothing in this ceremony has proved a way back in; the root token stays',
+        );
+      }
+      const session = await root.session(run);
+      const login = script['ceremony-login'];
+      await revokeAndProve(run, session, root.accessor);
+      root.close();
+      if (login === undefined) return;
+      const remaining = await loginAs(run, login);
+      try {
+        const roots = await countRootTokens(remaining);
+        await run.record({
+          event: 'check',
+          code: 'root-tokens',
+          ok: roots === 0,
+          finding:
+            roots === undefined
+              ? 'the ceremony login may not list accessors, so root tokens were not counted'
+              : `${roots.toString()} root tokens are left`,
+        });
+        if (roots !== undefined && roots > 0) {
+          throw new QuorateError('server-error', `${roots.toString()} other root tokens are alive`, {
+            hint: 'Find them by LIST auth/token/accessors and revoke them by accessor.',
+          });
+        }
+      } finally {
+        await remaining.request('POST', 'auth/token/revoke-self', {}).catch(() => undefined);
+        remaining.close();
+      }
+    },
+  };
+}

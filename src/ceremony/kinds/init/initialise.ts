@@ -1,0 +1,202 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import { isQuorateError, QuorateError } from '../../../errors.ts';
+import { createExclusive, readBounded, writeExclusive } from '../../../files.ts';
+import type { InitReply } from '../../../vault/peer.ts';
+import type { Run, Step } from '../../kind.ts';
+import type { ScriptKeys } from '../../keys.ts';
+import { fileNameOf } from '../../script.ts';
+import { type InitScript, ROOT_TOKEN } from './script.ts';
+
+const REPLY_FILE = 'init-reply.json';
+const ROOT_TOKEN_FILE = join('issued', 'root-token.pgp');
+
+/** Where the encrypted share of a custodian lies in the ceremony's folder. */
+export function shareFile(name: string): string {
+  return join('issued', `${fileNameOf(name)}.pgp`);
+}
+
+/** The encrypted root token, as the server made it. */
+export async function readRootToken(run: Pick<Run, 'folder'>): Promise<Uint8Array> {
+  return readBounded(join(run.folder, ROOT_TOKEN_FILE));
+}
+
+/**
+ * The one call whose reply exists only once. Its sink is on disk, exclusive and synced, before the call is made,
+ * and the reply is in it before anybody looks at it. What it holds is encrypted to the custodians.
+ */
+export function initialiseStep(script: InitScript, keys: ScriptKeys): Step {
+  return {
+    id: 'initialise',
+    title: `initialise one peer with ${script.shares.toString()} shares, threshold ${script.threshold.toString()}, each encrypted to its custodian`,
+    who: 'administrator',
+
+    async done(run) {
+      const peer = firstPeer(run);
+      const { initialised } = await peer.sealStatus({ signal: run.signal });
+      const reply = await readBounded(join(run.folder, REPLY_FILE)).catch((error: unknown) => {
+        if (isQuorateError(error, 'file-missing')) return undefined;
+        throw error;
+      });
+      if (!initialised && (reply === undefined || reply.length === 0)) return false;
+      if (reply === undefined || reply.length === 0) throw replyLost(peer.name);
+      if (!initialised) {
+        throw new QuorateError(
+          'ceremony-interrupted',
+          `${peer.name} is not initialised, but this ceremony has shares for it`,
+          {
+            hint: 'Its storage was replaced since. Start a new ceremony in a new folder.',
+          },
+        );
+      }
+      await issueFiles(run, script, parseReply(reply));
+      return true;
+    },
+
+    async run(run) {
+      const peer = firstPeer(run);
+      const seal = await peer.sealStatus({ signal: run.signal });
+      const recovery = seal.type !== 'shamir';
+      const pgpKeys = script.custodians.map(({ name }) => keyOf(keys, name));
+      const sink = await createExclusive(join(run.folder, REPLY_FILE)).catch((error: unknown) => {
+        // Left empty by an attempt whose call never left; `done` has seen that nothing is initialised.
+        if (isQuorateError(error, 'file-exists')) return reopenEmpty(join(run.folder, REPLY_FILE));
+        throw error;
+      });
+      let reply: InitReply;
+      try {
+        reply = await peer.initialise({
+          shares: script.shares,
+          threshold: script.threshold,
+          pgpKeys,
+          rootTokenPgpKey: keyOf(keys, ROOT_TOKEN),
+          recovery,
+        });
+        await reply.raw.expose((bytes) => sink.writeFile(bytes));
+        await sink.sync();
+      } catch (error) {
+        throw isQuorateError(error, 'init-reply-lost') ? replyLost(peer.name) : error;
+      } finally {
+        await sink.close();
+      }
+      await run.record({
+        event: 'request',
+        peer: peer.name,
+        request: 'PUT sys/init',
+        expected: { status: 200, shares: script.shares },
+        actual: { status: 200, shares: reply.shares.length },
+      });
+      try {
+        await issueFiles(run, script, { shares: reply.shares.map(asText), rootToken: asText(reply.rootToken) });
+      } finally {
+        for (const secret of [reply.raw, reply.rootToken, ...reply.shares]) secret.wipe();
+      }
+    },
+  };
+}
+
+/** One encrypted file a custodian, so that each can be handed over on its own. Files that are there already stay. */
+async function issueFiles(
+  run: Run,
+  script: InitScript,
+  reply: { shares: readonly string[]; rootToken: string },
+): Promise<void> {
+  if (reply.shares.length !== script.shares) {
+    throw new QuorateError(
+      'server-response',
+      `asked for ${script.shares.toString()} shares, got ${reply.shares.length.toString()}`,
+      {
+        hint: `Nothing was unsealed yet. The reply is in ${REPLY_FILE}; wipe the peer's storage and start over.`,
+      },
+    );
+  }
+  await mkdir(join(run.folder, 'issued'), { recursive: true, mode: 0o700 });
+  const issued = new Set(run.events.flatMap((event) => (event.event === 'share.issued' ? [event.file] : [])));
+  const files = [
+    ...script.custodians.map((one, index) => ({
+      who: one.name,
+      pgp: one.pgp.fingerprint,
+      file: shareFile(one.name),
+      base64: reply.shares[index] ?? '',
+    })),
+    { who: ROOT_TOKEN, pgp: script['root-token'].pgp.fingerprint, file: ROOT_TOKEN_FILE, base64: reply.rootToken },
+  ];
+  for (const { who, pgp, file, base64 } of files) {
+    const message = new Uint8Array(Buffer.from(base64, 'base64'));
+    assertEncrypted(message, who);
+    await writeExclusive(join(run.folder, file), message).catch((error: unknown) => {
+      if (!isQuorateError(error, 'file-exists')) throw error;
+    });
+    if (issued.has(file)) continue;
+    const ciphertext = `sha256:${createHash('sha256').update(message).digest('hex')}`;
+    await run.record({ event: 'share.issued', who, pgp, file, ciphertext });
+  }
+}
+
+/**
+ * An OpenPGP message starts with a packet of tag 1 (RFC 9580, section 4.3), so its first byte is 0x84, 0x85, 0x86 or
+ * 0xc1. A share in clear would be 33 bytes; nothing of that size is a message.
+ */
+function assertEncrypted(message: Uint8Array, who: string): void {
+  const first = message[0] ?? 0;
+  const encrypted = message.length > 64 && ([0x84, 0x85, 0x86].includes(first) || first === 0xc1);
+  if (!encrypted) {
+    throw new QuorateError('server-response', `what the server issued to ${who} is not encrypted`, {
+      hint: 'Treat all shares of this init as known to others: wipe the storage and start over.',
+    });
+  }
+}
+
+function parseReply(bytes: Uint8Array): { shares: readonly string[]; rootToken: string } {
+  try {
+    const body = JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>;
+    const recovery = body['recovery_keys_base64'];
+    const unseal = body['keys_base64'];
+    const shares = Array.isArray(recovery) && recovery.length > 0 ? recovery : unseal;
+    const rootToken = body['root_token'];
+    if (!Array.isArray(shares) || typeof rootToken !== 'string') throw new Error();
+    return { shares: shares.map(String), rootToken };
+  } catch {
+    throw new QuorateError('ceremony-interrupted', `${REPLY_FILE} is not a whole reply to an init`, {
+      hint: "The shares are lost, and the cluster is empty: wipe the peers' storage and start over in a new folder.",
+    });
+  }
+}
+
+function replyLost(peer: string): QuorateError {
+  return new QuorateError(
+    'init-reply-lost',
+    `${peer} may have been initialised, and its reply with the shares never came`,
+    {
+      hint:
+        'Those shares exist nowhere. The cluster holds no data yet: stop all peers, wipe their storage, ' +
+        'start them and run the ceremony again in a new folder.',
+    },
+  );
+}
+
+async function reopenEmpty(path: string): ReturnType<typeof createExclusive> {
+  const { open } = await import('node:fs/promises');
+  const handle = await open(path, 'r+');
+  const { size } = await handle.stat();
+  if (size === 0) return handle;
+  await handle.close();
+  throw new QuorateError('file-exists', `${path} holds a reply already`);
+}
+
+function firstPeer(run: Run): Run['cluster']['peers'][number] {
+  const [peer] = run.cluster.peers;
+  if (peer === undefined) throw new QuorateError('bug', 'a cluster without peers');
+  return peer;
+}
+
+function keyOf(keys: ScriptKeys, holder: string): string {
+  const key = keys.get(holder);
+  if (key === undefined) throw new QuorateError('bug', `no usable key of ${holder}`);
+  return key.binaryBase64;
+}
+
+function asText(secret: InitReply['rootToken']): string {
+  return secret.exposeText();
+}

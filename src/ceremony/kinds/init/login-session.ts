@@ -1,0 +1,114 @@
+import { join, resolve } from 'node:path';
+import { isQuorateError, QuorateError } from '../../../errors.ts';
+import { readSecretFile, readText, replaceFile, writeExclusive } from '../../../files.ts';
+import { Secret } from '../../../secret.ts';
+import type { Session } from '../../../vault/peer.ts';
+import type { Run } from '../../kind.ts';
+import type { CeremonyLogin } from './login.ts';
+import { activePeer } from './root-access.ts';
+
+/** Minutes are enough to start and cancel two operations. */
+const TOKEN_TTL = '15m';
+
+/** Names the AppRole; not a secret, and needed beside the secret id to log in. */
+const ROLE_ID_FILE = 'ceremony-login.role-id';
+
+/**
+ * Makes the login that remains: an AppRole role with a secret id in a 0600 file, or a user with a new password.
+ * Done again after an interruption it makes no second secret id while the first one's file is there.
+ */
+export async function makeLogin(run: Run, root: Session, login: CeremonyLogin): Promise<void> {
+  switch (login.method) {
+    case 'approle':
+      await makeRole(run, root, login);
+      return;
+    case 'userpass':
+      await makeUser(run, root, login);
+  }
+}
+
+/** A session of the ceremony login on the active peer. The caller revokes it. @throws `no-way-back` when it cannot log in. */
+export async function loginAs(run: Run, login: CeremonyLogin): Promise<Session> {
+  const peer = await activePeer(run);
+  const anonymous = peer.session(Secret.fromText(''));
+  const { path, body, secrets } = await credentials(run, login);
+  try {
+    const reply = await anonymous.request('POST', path, body, { signal: run.signal });
+    const auth = (reply.body as { auth?: { client_token?: unknown; policies?: unknown } } | null)?.auth;
+    if (reply.status !== 200 || typeof auth?.client_token !== 'string') {
+      throw new QuorateError('no-way-back', `the ceremony login was refused (${reply.status.toString()})`, {
+        hint: 'Check that first-writes enable its auth method. The root token was kept.',
+      });
+    }
+    const policies = Array.isArray(auth.policies) ? auth.policies.map(String) : [];
+    const root = policies.includes('root');
+    await run.record({ event: 'login', method: login.method, mount: login.mount, policies, root });
+    if (root)
+      throw new QuorateError('no-way-back', 'the ceremony login is root itself; it must have policies of its own');
+    const token = Secret.fromText(auth.client_token);
+    try {
+      return peer.session(token);
+    } finally {
+      token.wipe();
+    }
+  } finally {
+    for (const secret of secrets) secret.wipe();
+  }
+}
+
+async function makeRole(run: Run, root: Session, login: CeremonyLogin & { method: 'approle' }): Promise<void> {
+  const role = `auth/${login.mount}/role/${login.role}`;
+  await root.write(
+    role,
+    { token_policies: login.policies, token_ttl: TOKEN_TTL, token_max_ttl: '1h' },
+    { signal: run.signal },
+  );
+  const file = resolve(run.folder, login['secret-id-file']);
+  const there = await readSecretFile(file).catch((error: unknown) => {
+    if (isQuorateError(error, 'file-missing')) return undefined;
+    throw error;
+  });
+  there?.wipe();
+  if (there === undefined) {
+    const made = await root.write(`${role}/secret-id`, {}, { signal: run.signal });
+    const id = (made as { secret_id?: unknown } | null)?.secret_id;
+    if (typeof id !== 'string') throw new QuorateError('server-response', 'the server made no secret id');
+    await writeExclusive(file, id);
+  }
+  const named = await root.read(`${role}/role-id`, { signal: run.signal });
+  const roleId = (named as { role_id?: unknown } | null)?.role_id;
+  if (typeof roleId !== 'string') throw new QuorateError('server-response', 'the server tells no role id');
+  await replaceFile(join(run.folder, ROLE_ID_FILE), `${roleId}\n`);
+  await recordWrite(run, root, role, ['token_max_ttl', 'token_policies', 'token_ttl']);
+}
+
+async function makeUser(run: Run, root: Session, login: CeremonyLogin & { method: 'userpass' }): Promise<void> {
+  const path = `auth/${login.mount}/users/${login.username}`;
+  const password = await run.people.newPassword(`New password of the ceremony login ${login.username}`);
+  try {
+    await root.write(path, { password, token_policies: login.policies, token_ttl: TOKEN_TTL }, { signal: run.signal });
+  } finally {
+    password.wipe();
+  }
+  await recordWrite(run, root, path, ['password', 'token_policies', 'token_ttl']);
+}
+
+async function recordWrite(run: Run, root: Session, path: string, fields: string[]): Promise<void> {
+  await run.record({ event: 'write', peer: root.peer.name, request: `POST ${path}`, fields, status: 200 });
+}
+
+interface Credentials {
+  readonly path: string;
+  readonly body: unknown;
+  readonly secrets: readonly Secret[];
+}
+
+async function credentials(run: Run, login: CeremonyLogin): Promise<Credentials> {
+  if (login.method === 'userpass') {
+    const password = await run.people.password(`Password of the ceremony login ${login.username}`);
+    return { path: `auth/${login.mount}/login/${login.username}`, body: { password }, secrets: [password] };
+  }
+  const secretId = await readSecretFile(resolve(run.folder, login['secret-id-file']));
+  const roleId = (await readText(join(run.folder, ROLE_ID_FILE))).trim();
+  return { path: `auth/${login.mount}/login`, body: { role_id: roleId, secret_id: secretId }, secrets: [secretId] };
+}

@@ -1,0 +1,56 @@
+import { join } from 'node:path';
+import { readBounded } from '../../../files.ts';
+import type { RecordLine } from '../../record/events.ts';
+import type { Run, Step } from '../../kind.ts';
+import { shareFile } from './initialise.ts';
+import type { InitScript } from './script.ts';
+
+export type ProvedShare = Extract<RecordLine, { event: 'share.proved' }>;
+
+/** The proofs of a ceremony so far, the latest of each custodian. */
+export function provedShares(events: readonly RecordLine[]): ReadonlyMap<string, ProvedShare> {
+  const proofs = new Map<string, ProvedShare>();
+  for (const event of events) {
+    if (event.event === 'share.proved' && event.who !== undefined) proofs.set(event.who, event);
+  }
+  return proofs;
+}
+
+/**
+ * Every custodian decrypts their share and gives its fingerprint. A share that nobody can read is found here,
+ * while the cluster is empty and starting over costs nothing. All n are needed, not only the threshold.
+ */
+export function proveStep(script: InitScript): Step {
+  const missing = (run: Run): readonly { readonly name: string; readonly pgp: { readonly fingerprint: string } }[] => {
+    const proofs = provedShares(run.events);
+    return script.custodians.filter(({ name }) => !proofs.has(name));
+  };
+  return {
+    id: 'prove',
+    title: `all ${script.shares.toString()} custodians decrypt their share and give its fingerprint`,
+    who: 'custodians',
+    done: (run) => Promise.resolve(missing(run).length === 0),
+    async run(run) {
+      for (const { name, pgp } of missing(run)) {
+        const file = shareFile(name);
+        const proof = await run.people.prove({
+          holder: name,
+          file: join(run.folder, file),
+          ciphertext: await readBounded(join(run.folder, file)),
+          pgpFingerprint: pgp.fingerprint,
+          // A proof of a share that somebody else has proved is a mistake: the wrong file was decrypted.
+          taken: new Map([...provedShares(run.events).values()].map((one) => [one.x, one.who ?? ''])),
+        });
+        await run.record({
+          event: 'share.proved',
+          who: name,
+          x: proof.x,
+          salt: proof.salt,
+          fingerprint: `sha256:${proof.sha256}`,
+          generation: 1,
+          how: proof.how,
+        });
+      }
+    },
+  };
+}

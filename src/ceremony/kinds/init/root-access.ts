@@ -1,0 +1,85 @@
+import { isQuorateError, QuorateError } from '../../../errors.ts';
+import type { Session } from '../../../vault/peer.ts';
+import type { Run } from '../../kind.ts';
+import { surveyPeers } from '../../survey.ts';
+import { readRootToken } from './initialise.ts';
+import type { InitScript } from './script.ts';
+
+/**
+ * The root token for one sitting: decrypted by the administrator when it is first needed, held until it is revoked.
+ * After a resume it may be revoked already, which only the server can tell.
+ */
+export class RootAccess {
+  readonly #script: InitScript;
+  #session: Session | undefined;
+  #accessor = '';
+  #gone = false;
+
+  constructor(script: InitScript) {
+    this.#script = script;
+  }
+
+  /** The accessor, by which the record names the token; known after `session`. */
+  get accessor(): string {
+    return this.#accessor;
+  }
+
+  /**
+   * A session with the root token on the active peer.
+   * @throws QuorateError `denied` when the token is gone: see `gone` for asking.
+   */
+  async session(run: Run): Promise<Session> {
+    if (this.#session !== undefined) return this.#session;
+    if (this.#gone) throw new QuorateError('denied', 'the root token has been revoked already');
+    const peer = await activePeer(run);
+    const message = await readRootToken(run);
+    const token = await run.people.decrypt('the root token', message, this.#script['root-token'].pgp.fingerprint);
+    try {
+      const session = peer.session(token);
+      const look = await session.read('auth/token/lookup-self', { signal: run.signal });
+      const accessor = (look as { accessor?: unknown } | null)?.accessor;
+      this.#accessor = typeof accessor === 'string' ? accessor : '';
+      this.#session = session;
+      return session;
+    } catch (error) {
+      if (isQuorateError(error, 'denied')) this.#gone = true;
+      throw error;
+    } finally {
+      token.wipe();
+    }
+  }
+
+  /** Whether the server no longer knows the token. */
+  async gone(run: Run): Promise<boolean> {
+    if (this.#gone) return true;
+    if (run.events.some((event) => event.event === 'token.revoked')) return true;
+    try {
+      await this.session(run);
+      return false;
+    } catch (error) {
+      if (isQuorateError(error, 'denied')) return true;
+      throw error;
+    }
+  }
+
+  /** Forgets the token here, after it was revoked. */
+  close(): void {
+    this.#session?.close();
+    this.#session = undefined;
+    this.#gone = true;
+  }
+}
+
+/** The peer that leads, which is where all writes go. @throws QuorateError `not-ready` when none does. */
+export async function activePeer(run: Pick<Run, 'cluster' | 'signal'>): Promise<Run['cluster']['peers'][number]> {
+  // An election takes up to some seconds after the unseal.
+  for (let attempt = 0; attempt < 40; attempt++) {
+    const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
+    const active = surveys.find(({ state }) => state === 'active');
+    if (active !== undefined) return active.peer;
+    await new Promise((wake) => setTimeout(wake, 250));
+  }
+  throw new QuorateError('not-ready', 'no peer leads the cluster', {
+    hint: 'quorate status shows what each peer says. Resume the ceremony when one is active.',
+  });
+}

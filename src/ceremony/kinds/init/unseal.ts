@@ -1,0 +1,61 @@
+import { QuorateError } from '../../../errors.ts';
+import type { Run, Step } from '../../kind.ts';
+import { describeState, surveyPeers } from '../../survey.ts';
+import { assertOneCluster } from '../../unseal/identity.ts';
+import { unsealPeers } from '../../unseal/unsealing.ts';
+import { rosterOfProofs } from './roster.ts';
+import type { InitScript } from './script.ts';
+
+/** A Raft peer joins some seconds after the first is unsealed; a slow disk may take longer. */
+export const JOIN_TIMEOUT = 60_000;
+
+/** The shares that were issued open the cluster, on every peer. */
+export function unsealStep(script: InitScript): Step {
+  return {
+    id: 'unseal',
+    title: `${script.threshold.toString()} custodians unseal all peers; all show one cluster id`,
+    who: 'custodians',
+    async done(run) {
+      const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
+      return surveys.every(({ state }) => state === 'active' || state === 'standby');
+    },
+    async run(run) {
+      const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
+      const [first] = surveys;
+      if (first?.seal !== undefined && first.seal.type !== 'shamir') {
+        await waitForAutoUnseal(run);
+      } else {
+        const sealed = surveys.flatMap(({ peer, seal }) => (seal?.sealed === true ? [{ peer, seal }] : []));
+        const { left } = await unsealPeers(run, sealed, {
+          roster: rosterOfProofs(script, run, false),
+          unlistedShare: false,
+          joinTimeout: JOIN_TIMEOUT,
+          hold: true,
+        });
+        if (left.length > 0) throw stillSealed(left);
+      }
+      await assertOneCluster(run, run.cluster.peers);
+    },
+  };
+}
+
+async function waitForAutoUnseal(run: Run): Promise<void> {
+  const deadline = Date.now() + JOIN_TIMEOUT;
+  await run.people.progress('waiting for the seal to open the peers', async () => {
+    for (;;) {
+      const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
+      const waiting = surveys.filter(({ state }) => state !== 'active' && state !== 'standby');
+      if (waiting.length === 0) return;
+      if (Date.now() > deadline) {
+        throw stillSealed(waiting.map((survey) => ({ peer: survey.peer.name, why: describeState(survey) })));
+      }
+      await new Promise((wake) => setTimeout(wake, 500));
+    }
+  });
+}
+
+function stillSealed(left: readonly { readonly peer: string; readonly why: string }[]): QuorateError {
+  return new QuorateError('not-ready', left.map(({ peer, why }) => `${peer}: ${why}`).join('; '), {
+    hint: 'Mend what keeps the peer, then resume the ceremony.',
+  });
+}
