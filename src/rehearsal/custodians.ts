@@ -30,9 +30,9 @@ export interface MadeUpCustodians {
   readonly people: readonly MadeUpCustodian[];
   readonly gnupgHomes: readonly string[];
   /** Ends their gpg-agents and deletes their GnuPG homes. Call it even when this process is about to end. */
-  cleanUp(): Promise<void>;
+  readonly cleanUp: () => Promise<void>;
   /** Lets the homes live when this process ends; `ThrowawayCluster.keep` must know them then. */
-  keep(): Promise<void>;
+  readonly keep: () => Promise<void>;
 }
 
 export interface CustodiansOptions {

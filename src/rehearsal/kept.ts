@@ -92,8 +92,10 @@ async function endServer(peer: KeptPeer): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     if (!(await isServer(peer))) return;
     send(peer.pid, signal);
-    for (const limit = Date.now() + GRACE; Date.now() < limit; await sleep(POLL)) {
+    const limit = Date.now() + GRACE;
+    while (Date.now() < limit) {
       if (!(await isServer(peer))) return;
+      await sleep(POLL);
     }
   }
   throw new QuorateError('program-failed', `${peer.name} (process ${peer.pid.toString()}) does not end`);

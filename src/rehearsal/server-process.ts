@@ -123,7 +123,7 @@ export class ServerProcess {
 async function lastLines(file: string): Promise<readonly string[]> {
   const text = await readText(file, 16 << 20).catch(() => '');
   const lines = text.split('\n').filter((line) => line.trim() !== '');
-  // eslint-disable-next-line no-control-regex -- a server's log must not steer the terminal
+  // A server's log must not steer the terminal.
   return lines.slice(-LOG_LINES).map((line) => line.replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ').slice(0, 300));
 }
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
+import type { Writable } from 'node:stream';
 import { QuorateError } from '../errors.ts';
 
 /**
@@ -30,9 +31,9 @@ exit 0
  */
 export class Watchdog {
   #process: ChildProcess;
-  #input: Socket;
+  #input: Writable;
 
-  private constructor(process: ChildProcess, input: Socket) {
+  private constructor(process: ChildProcess, input: Writable) {
     this.#process = process;
     this.#input = input;
   }
@@ -49,8 +50,9 @@ export class Watchdog {
       throw new QuorateError('program-failed', 'cannot run /bin/sh, which watches over the throwaway servers');
     });
     child.unref();
-    const input = child.stdin as Socket;
-    input.unref();
+    const input = child.stdin;
+    // A pipe is a socket to Node; it must not keep this process alive.
+    if (input instanceof Socket) input.unref();
     input.on('error', () => undefined);
     return new Watchdog(child, input);
   }

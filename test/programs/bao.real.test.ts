@@ -58,7 +58,10 @@ describe('finding the server', () => {
     await mkdir(join(folder, 'vault'));
     for (const flavour of ['openbao', 'vault'] as const) {
       const found = findServer(flavour, { PATH: folder });
-      await expect(found).rejects.toMatchObject({ code: 'program-missing', hint: expect.stringContaining('QUORATE_') });
+      await expect(found).rejects.toMatchObject({
+        code: 'program-missing',
+        hint: expect.stringContaining('QUORATE_') as string,
+      });
     }
     const named = findServer('openbao', { PATH: '/usr/bin', QUORATE_BAO: join(folder, 'none') });
     await expect(named).rejects.toMatchObject({ code: 'program-missing' });

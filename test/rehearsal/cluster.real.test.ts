@@ -18,6 +18,7 @@ import {
   unsealAll,
   waitForVoters,
 } from '../support/cluster.ts';
+import { at } from '../support/http.ts';
 import { isRunning, processesNaming } from '../support/processes.ts';
 import { vaultBinary } from '../support/vault-binary.ts';
 import { waitUntil } from '../support/wait.ts';
@@ -43,7 +44,7 @@ describe('a throwaway OpenBao cluster', () => {
   it('audits on every peer from the start', async () => {
     const { cluster, rootToken } = shared();
     const reply = await callPeer(cluster, 0, 'GET', 'sys/audit', { token: rootToken });
-    expect(Object.keys(reply.body.data)).toEqual(['main/']);
+    expect(Object.keys(at(reply.body, 'data') as object)).toEqual(['main/']);
     for (const peer of cluster.peers) expect((await stat(peer.auditFile)).isFile()).toBe(true);
     expect(await readFile(cluster.peers[0]?.auditFile ?? '', 'utf8')).toContain('sys/audit');
   });
@@ -125,7 +126,10 @@ describe('starting a throwaway cluster', () => {
   it('says what the log of a server says that does not start, and leaves nothing', async () => {
     const folder = join(await temporaryFolder(), 'broken');
     const start = startCluster({ folder, binary: await baoBinary(), flavour: 'openbao', extra: 'nonsense = [' });
-    await expect(start).rejects.toMatchObject({ code: 'program-failed', hint: expect.stringContaining('server.hcl') });
+    await expect(start).rejects.toMatchObject({
+      code: 'program-failed',
+      hint: expect.stringContaining('server.hcl') as string,
+    });
     expect(processesNaming(folder)).toEqual([]);
     await expect(stat(folder)).rejects.toMatchObject({ code: 'ENOENT' });
   });

@@ -1,11 +1,14 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { cp, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { programRunner } from '../../src/programs/run.ts';
 import type { ThrowawayCluster } from '../../src/rehearsal/cluster.ts';
 import { createCustodians } from '../../src/rehearsal/custodians.ts';
 import { stopKept } from '../../src/rehearsal/kept.ts';
+import { baoBinary } from '../support/bao-binary.ts';
 import { callPeer, freshCluster, temporaryFolder } from '../support/cluster.ts';
 import { isRunning, processesNaming } from '../support/processes.ts';
 import { waitUntil } from '../support/wait.ts';
@@ -33,6 +36,17 @@ describe('a kept cluster', () => {
     expect(pids.map(isRunning)).toEqual([false, false, false]);
     await waitUntil('no agent runs', () => processesNaming(cluster.folder).length === 0, 5_000);
     await expect(stat(cluster.folder)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('outlives the process that started it', async () => {
+    const folder = await temporaryFolder();
+    const program = join(import.meta.dirname, 'programs', 'start-cluster.ts');
+    const { stdout } = await promisify(execFile)(process.execPath, [program, folder, await baoBinary(), 'keep']);
+    const { pids } = JSON.parse(stdout) as { pids: number[] };
+    await sleep(300);
+    expect(pids.map(isRunning)).toEqual([true, true, true]);
+    expect((await stopKept(join(folder, 'cluster'), run)).stopped).toHaveLength(3);
+    expect(pids.map(isRunning)).toEqual([false, false, false]);
   });
 
   it('never ends a process that is not its own', async () => {

@@ -24,7 +24,7 @@ async function startParent(): Promise<Started> {
   const parent = spawn(process.execPath, [PROGRAM, folder, await baoBinary()], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const lines = createInterface({ input: parent.stdout as NonNullable<typeof parent.stdout> });
+  const lines = createInterface({ input: parent.stdout });
   for await (const line of lines) {
     return { parent, folder, ...(JSON.parse(line) as Omit<Started, 'parent' | 'folder'>) };
   }

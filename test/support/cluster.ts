@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 import { type ClusterOptions, startCluster, type ThrowawayCluster } from '../../src/rehearsal/cluster.ts';
 import { baoBinary } from './bao-binary.ts';
-import { call, type HttpOptions, type HttpReply } from './http.ts';
+import { at, call, type HttpOptions, type HttpReply } from './http.ts';
 import { vaultBinary } from './vault-binary.ts';
 import { waitUntil } from './wait.ts';
 
@@ -107,7 +107,11 @@ export async function initialise(
 
 /** Unseals the peers that run and are sealed, and waits until all of them are unsealed and one leads. */
 export async function unsealAll(live: LiveCluster): Promise<void> {
-  await Promise.all(live.cluster.peers.map((peer, index) => (peer.pid === undefined ? [] : unsealPeer(live, index))));
+  await Promise.all(
+    live.cluster.peers.map(async (peer, index) => {
+      if (peer.pid !== undefined) await unsealPeer(live, index);
+    }),
+  );
   await waitForAll(live.cluster, 'is unsealed', (status) => status['sealed'] === false);
   await waitUntil('there is a leader', () => leaderIndex(live.cluster));
 }
@@ -116,10 +120,11 @@ export async function unsealAll(live: LiveCluster): Promise<void> {
 export async function unsealPeer({ cluster, shares, threshold }: LiveCluster, index: number): Promise<void> {
   const status = await waitUntil(`peer ${index.toString()} is initialised`, async () => {
     const reply = await callPeer(cluster, index, 'GET', 'sys/seal-status');
-    return reply.body.initialized === true && reply;
+    return at(reply.body, 'initialized') === true && reply;
   });
-  if (status.body.sealed === false) return;
-  if (status.body.progress > 0) await callPeer(cluster, index, 'PUT', 'sys/unseal', { body: { reset: true } });
+  if (at(status.body, 'sealed') === false) return;
+  if (Number(at(status.body, 'progress')) > 0)
+    await callPeer(cluster, index, 'PUT', 'sys/unseal', { body: { reset: true } });
   for (const key of shares.slice(0, threshold)) {
     const reply = await callPeer(cluster, index, 'PUT', 'sys/unseal', { body: { key } });
     if (reply.status !== 200) throw new Error(`unseal answered ${reply.status.toString()}`);
@@ -140,8 +145,9 @@ export async function waitForVoters({ cluster, rootToken }: LiveCluster): Promis
   const body = { server_stabilization_time: '1s' };
   await callPeer(cluster, await leader(), 'POST', `${path}/configuration`, { token: rootToken, body });
   await waitUntil('every peer is a voter', async () => {
-    const { body: state } = await callPeer(cluster, await leader(), 'GET', `${path}/state`, { token: rootToken });
-    return state?.data?.voters?.length === cluster.peers.length && state.data.healthy === true;
+    const state = await callPeer(cluster, await leader(), 'GET', `${path}/state`, { token: rootToken });
+    const voters = at(state.body, 'data', 'voters', 'length');
+    return voters === cluster.peers.length && at(state.body, 'data', 'healthy') === true;
   });
 }
 
@@ -151,7 +157,7 @@ export async function leaderIndex(cluster: ThrowawayCluster): Promise<number | u
     if (peer.pid === undefined) continue;
     const reply = await callPeer(cluster, index, 'GET', 'sys/leader').catch(() => undefined);
     // A peer answers so already before it can serve: `active_time` is the zero time until then.
-    if (reply?.body?.is_self === true && !String(reply.body.active_time).startsWith('0001')) return index;
+    if (at(reply?.body, 'is_self') === true && !String(at(reply?.body, 'active_time')).startsWith('0001')) return index;
   }
   return undefined;
 }
@@ -201,7 +207,11 @@ export async function startOver(cluster: ThrowawayCluster): Promise<void> {
 
 /** Starts the peers that do not run. */
 export async function startAll(cluster: ThrowawayCluster): Promise<void> {
-  await Promise.all(cluster.peers.map((peer, index) => (peer.pid === undefined ? cluster.start(index) : undefined)));
+  await Promise.all(
+    cluster.peers.map(async (peer, index) => {
+      if (peer.pid === undefined) await cluster.start(index);
+    }),
+  );
 }
 
 function peerOf(cluster: ThrowawayCluster, index: number): ThrowawayCluster['peers'][number] {

@@ -3,13 +3,19 @@ import { request } from 'node:https';
 
 export interface HttpReply {
   readonly status: number;
-  /** Parsed JSON, or null when there is none. */
-  readonly body: Json;
+  /** Parsed JSON, or null when there is none. See `at`. */
+  readonly body: unknown;
 }
 
-/** What a test looks into without ceremony; a wrong guess fails the test. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- tests read replies of many shapes
-export type Json = any;
+/** What is at a place in parsed JSON, undefined where there is nothing: `at(reply.body, 'data', 'keys', 0)`. */
+export function at(body: unknown, ...path: readonly (string | number)[]): unknown {
+  let value = body;
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null) return undefined;
+    value = (value as Readonly<Record<string | number, unknown>>)[key];
+  }
+  return value;
+}
 
 export interface HttpOptions {
   readonly token?: string;
@@ -48,7 +54,7 @@ export function call(
         reply.on('error', reject);
         reply.on('end', () => {
           const text = Buffer.concat(chunks).toString('utf8');
-          resolve({ status: reply.statusCode ?? 0, body: text === '' ? null : (JSON.parse(text) as Json) });
+          resolve({ status: reply.statusCode ?? 0, body: text === '' ? null : JSON.parse(text) });
         });
       },
     );

@@ -98,7 +98,7 @@ export class TestTerminal {
     });
   }
 
-  /** What is to be seen, scrolled-off lines first; wrapped lines are joined again. */
+  /** What is to be seen, scrolled-off lines first; wrapped lines are joined again, and blanks at the end of lines dropped. */
   screen(): string {
     const buffer = this.#screen.buffer.active;
     const lines: string[] = [];
@@ -107,8 +107,7 @@ export class TestTerminal {
       if (line === undefined) continue;
       // Blanks at the end of a row that goes on below are text.
       const text = line.translateToString(buffer.getLine(row + 1)?.isWrapped !== true);
-      if (line.isWrapped && lines.length > 0) lines[lines.length - 1] += text;
-      else lines.push(text);
+      lines.push(line.isWrapped ? `${lines.pop() ?? ''}${text}` : text);
     }
     return lines.join('\n').trimEnd();
   }
@@ -123,7 +122,7 @@ export class TestTerminal {
     const limit = Date.now() + timeout;
     for (;;) {
       const screen = this.screen();
-      if (typeof text === 'string' ? screen.includes(text) : text.test(screen)) return screen;
+      if (typeof text === 'string' ? screen.includes(text.trimEnd()) : text.test(screen)) return screen;
       const left = limit - Date.now();
       if (this.#ended || left <= 0) {
         const why = this.#ended ? 'the command ended' : `${timeout.toString()} ms passed`;
