@@ -4,7 +4,8 @@ import { dirname, join } from 'node:path';
 interface Package {
   readonly name: string;
   readonly version: string;
-  readonly license?: string;
+  /** Old packages have objects here. */
+  readonly license?: string | readonly { readonly type: string }[];
 }
 
 /**
@@ -20,7 +21,8 @@ export function licencesOf(modules: readonly string[]): string {
       .sort();
     if (files.length === 0 && license === undefined) throw new Error(`${name} states no licence`);
     const texts = files.map((file) => readFileSync(join(folder, file), 'utf8').trim());
-    return [`${name} ${version}${license === undefined ? '' : ` (${license})`}`, ...texts].join('\n\n');
+    const stated = typeof license === 'object' ? license.map(({ type }) => type).join(' or ') : license;
+    return [`${name} ${version}${stated === undefined ? '' : ` (${stated})`}`, ...texts].join('\n\n');
   });
   return `quorate's chunks hold these packages.\n\n${sections.sort().join(`\n\n${'-'.repeat(80)}\n\n`)}\n`;
 }
