@@ -53,6 +53,8 @@ const ssh = v.pipe(v.string(), v.regex(/^SHA256:[A-Za-z0-9+/]{43}$/));
 const value = v.union([spoken, digest, v.pipe(v.number(), v.finite()), v.boolean(), v.null()]);
 const facts = v.record(v.pipe(v.string(), v.regex(/^[a-z][a-z0-9 _-]{0,60}$/i), innocent), value);
 const step = v.optional(line);
+/** The quorate that wrote the record; its build is `source` when it ran from its source. */
+const program = v.strictObject({ version: line, build: v.union([digest, v.literal('source')]) });
 
 const EVENTS = {
   'ceremony.opened': v.strictObject({
@@ -65,12 +67,12 @@ const EVENTS = {
     script: digest,
     scriptFile: v.optional(line),
     config: v.optional(digest),
-    quorate: v.strictObject({ version: line, build: digest }),
+    quorate: program,
     place: v.optional(spoken),
     previous: v.optional(digest),
     previousId: v.optional(line),
   }),
-  'ceremony.resumed': v.strictObject({ from: line, quorate: v.strictObject({ version: line, build: digest }) }),
+  'ceremony.resumed': v.strictObject({ from: line, quorate: program }),
   'participant': v.strictObject({
     role: v.picklist(['administrator', 'custodian', 'witness', 'scribe', 'auditor']),
     name: line,
