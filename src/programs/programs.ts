@@ -1,3 +1,4 @@
+import type { Gpg } from './gpg.ts';
 import type { Environment, RunProgram } from './run.ts';
 import type { SshKeygen } from './ssh-keygen.ts';
 
@@ -5,11 +6,16 @@ import type { SshKeygen } from './ssh-keygen.ts';
 export interface Programs {
   readonly run: RunProgram;
   readonly sshKeygen: SshKeygen;
+  readonly gpg: Gpg;
 }
 
 /** The adapters, loaded when a command first asks for them. `env` is what programs get their few variables from. */
 export async function loadPrograms(env: Environment): Promise<Programs> {
-  const [{ programRunner }, { sshKeygen }] = await Promise.all([import('./run.ts'), import('./ssh-keygen.ts')]);
+  const [{ programRunner }, { sshKeygen }, { gpg }] = await Promise.all([
+    import('./run.ts'),
+    import('./ssh-keygen.ts'),
+    import('./gpg.ts'),
+  ]);
   const run = programRunner(env);
-  return { run, sshKeygen: sshKeygen(run) };
+  return { run, sshKeygen: sshKeygen(run), gpg: gpg(run, env) };
 }
