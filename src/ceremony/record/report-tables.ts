@@ -114,10 +114,9 @@ export function shares(lines: readonly RecordLine[]): Html | undefined {
       code(line.x),
       line.who ?? 'not named',
       code(line.pgp ?? issued.find(({ who }) => who !== undefined && who === line.who)?.pgp),
-      markup`${code(line.fingerprint)}<br /><span class="soft">salt ${line.salt}</span>`,
+      markup`${code(line.fingerprint)}<br /><span class="soft">salt ${code(line.salt)}</span>`,
       line.generation,
-      line.how,
-      line.time,
+      markup`${line.how}<br /><span class="soft">${line.time.slice(0, 19).replace('T', ' ')} UTC</span>`,
       line.bag,
     ]),
     ...unproved.map((line) => [
@@ -128,13 +127,9 @@ export function shares(lines: readonly RecordLine[]): Html | undefined {
       '',
       '',
       '',
-      '',
     ]),
   ];
-  return table(
-    ['x', 'custodian', 'OpenPGP key', 'share fingerprint', 'generation', 'verified', 'UTC', 'bag or device'],
-    rows,
-  );
+  return table(['x', 'custodian', 'OpenPGP key', 'share fingerprint', 'generation', 'verified', 'bag or device'], rows);
 }
 
 /** What is gone, and the proof. */
