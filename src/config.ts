@@ -89,9 +89,6 @@ export interface Config extends v.InferOutput<typeof schema> {
   readonly text: string;
 }
 
-/** The limits that hold where no `quorate.yaml` sets others. */
-export const DEFAULT_POLICY: Policy = v.parse(policy, {});
-
 /**
  * Reads and checks `quorate.yaml`.
  * @throws QuorateError `file-missing`, `file-invalid`, or `document-invalid` with every fault at once.

@@ -1,14 +1,105 @@
+import type { ClusterConfig, Config, Policy } from './config.ts';
+import type { OpenPgp } from './openpgp/openpgp.ts';
 import type { Programs } from './programs/programs.ts';
-import type { Output, Prompts } from './ui/terminal.ts';
+import type { Format, Output, Prompts } from './ui/terminal.ts';
+import type { Peer } from './vault/peer.ts';
+
+/** The world outside, as `main` was given it. */
+export interface Streams {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly stdin: NodeJS.ReadStream;
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  /** Aborted by the first SIGINT or SIGTERM. */
+  readonly signal: AbortSignal;
+}
+
+/** A cluster that a command works on. */
+export interface ConnectedCluster {
+  readonly name: string;
+  readonly peers: readonly Peer[];
+  readonly policy: Policy;
+  /** Where `quorate.yaml` describes it. */
+  readonly config?: ClusterConfig;
+}
+
+/** Which cluster, and which peers of it, the options of a command name. */
+export interface ClusterChoice {
+  readonly cluster?: string;
+  readonly peer?: readonly string[];
+  /** A single server that no config describes. */
+  readonly address?: string;
+  readonly ca?: string;
+  readonly pin?: string;
+}
 
 /** What a command runs with. Everything that touches the world outside comes from here. */
 export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
+  readonly stdin: NodeJS.ReadStream;
   readonly output: Output;
   readonly prompts: Prompts;
-  /** Aborted by the first SIGINT or SIGTERM. */
   readonly signal: AbortSignal;
+  /** `quorate.yaml`, read once; undefined where there is none. @throws as `findConfig`. */
+  config(): Promise<Config | undefined>;
+  /**
+   * The cluster that the options name, else the only one of `quorate.yaml`, else the server of BAO_ADDR or VAULT_ADDR.
+   * Connects lazily: nothing is sent yet. @throws QuorateError `cluster-unknown`, `environment-hostile`, `usage`.
+   */
+  cluster(choice: ClusterChoice): Promise<ConnectedCluster>;
   /** gpg, ssh-keygen and what runs them, loaded at the first call. */
   programs(): Promise<Programs>;
+  /** OpenPGP with keys in files, loaded at the first call. */
+  openpgp(): Promise<OpenPgp>;
+  /** Ends idle connections, so that the process can end. */
+  close(): void;
+}
+
+/** Builds the context of one command. Adapters are loaded when a command first asks for them. */
+export async function createContext(
+  streams: Streams & { readonly format: Format; readonly config?: string },
+): Promise<Context> {
+  const { env, cwd, signal, format } = streams;
+  const [{ createOutput }, { createPrompts }] = await Promise.all([
+    import('./ui/output.ts'),
+    import('./ui/prompts.ts'),
+  ]);
+  const output = await createOutput({ format, stdout: streams.stdout, stderr: streams.stderr, env });
+  const connected: Peer[] = [];
+  let config: Promise<Config | undefined> | undefined;
+  const context: Context = {
+    env,
+    cwd,
+    signal,
+    output,
+    get stdin() {
+      return streams.stdin;
+    },
+    prompts: createPrompts(streams),
+    config: () => (config ??= readConfig(cwd, streams.config)),
+    cluster: async (choice) => {
+      const { connectCluster } = await import('./connect-cluster.ts');
+      const cluster = await connectCluster(choice, await context.config(), env, cwd);
+      connected.push(...cluster.peers);
+      return cluster;
+    },
+    programs: async () => (await import('./programs/programs.ts')).loadPrograms(env),
+    openpgp: async () => (await import('./openpgp/openpgp.ts')).loadOpenPgp(),
+    close: () => {
+      for (const peer of connected) peer.close();
+    },
+  };
+  return context;
+}
+
+async function readConfig(cwd: string, named: string | undefined): Promise<Config | undefined> {
+  // Without a file there is nothing to check, and the checker need not be loaded.
+  if (named === undefined) {
+    const { existsSync } = await import('node:fs');
+    const { join } = await import('node:path');
+    if (!existsSync(join(cwd, 'quorate.yaml'))) return undefined;
+  }
+  return (await import('./config.ts')).findConfig(cwd, named);
 }

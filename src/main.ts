@@ -1,3 +1,22 @@
-import { version } from './build.ts';
+import { main } from './cli.ts';
+import { guardProcess } from './process-guard.ts';
 
-if (process.argv[2] === '--version') process.stdout.write(`quorate ${version}\n`);
+const { signal, refusal } = guardProcess(process);
+if (refusal !== undefined) {
+  process.stderr.write(`error  environment-hostile: ${refusal}\nhint   Start quorate by its launcher, bin/quorate.\n`);
+  process.exitCode = 1;
+} else {
+  void main(process.argv.slice(2), {
+    env: process.env,
+    cwd: process.cwd(),
+    // Opened only by a command that reads it.
+    get stdin() {
+      return process.stdin;
+    },
+    stdout: process.stdout,
+    stderr: process.stderr,
+    signal,
+  }).then((exit) => {
+    process.exitCode = exit;
+  });
+}

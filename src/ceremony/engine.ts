@@ -3,17 +3,19 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Policy } from '../config.ts';
 import { isQuorateError, QuorateError } from '../errors.ts';
-import { readBounded, syncFolder, writeExclusive } from '../files.ts';
+import { syncFolder, writeExclusive } from '../files.ts';
 import type { Cluster, Finding, Run, Step } from './kind.ts';
 import { custodiansOf, type LoadedScript, scriptKeys } from './load.ts';
 import type { People } from './people.ts';
 import type { RecordEvent } from './record/events.ts';
+import { RECORD_FILE } from './record/folder.ts';
+import { finishFolder, hashOutputs } from './record/outputs.ts';
 import { createRecord, type Recorder, reopenRecord } from './record/recorder.ts';
 import type { Roster } from './roster/schema.ts';
+import type { Custodian } from './script.ts';
 import type { CeremonyTools } from './tools.ts';
 
 export const SCRIPT_FILE = 'script.yaml';
-export const RECORD_FILE = 'record.jsonl';
 
 /** Everything a ceremony runs with, beside its script. */
 export interface CeremonySetting {
@@ -24,8 +26,8 @@ export interface CeremonySetting {
   readonly signal: AbortSignal;
   readonly roster?: Roster;
   readonly otherRosters?: readonly Roster[];
-  /** Where the key files that the script names lie. */
-  readonly keysFolder: string;
+  /** The folder that the script's file was in; the files that it names are relative to it. */
+  readonly scriptFolder: string;
   readonly quorate: { readonly version: string; readonly build: string };
   /** Findings that may fail, with the reason that the record keeps. */
   readonly accepted: ReadonlyMap<string, string>;
@@ -48,7 +50,12 @@ export interface CeremonyOutcome {
 export async function startCeremony(
   loaded: LoadedScript,
   setting: CeremonySetting,
-  options: { readonly records: string; readonly rehearsal: boolean; readonly onFolder?: (folder: string) => void },
+  options: {
+    readonly records: string;
+    readonly scriptFile: string;
+    readonly rehearsal: boolean;
+    readonly onFolder?: (folder: string) => void;
+  },
 ): Promise<CeremonyOutcome> {
   const { script, text, kind } = loaded;
   const now = setting.tools.now();
@@ -71,7 +78,7 @@ export async function startCeremony(
       title: script.title,
       cluster: script.cluster,
       script: digest(text),
-      scriptFile: SCRIPT_FILE,
+      scriptFile: options.scriptFile,
       quorate: setting.quorate,
       ...(script.place === undefined ? {} : { place: script.place }),
       ...sizes(script),
@@ -121,7 +128,7 @@ async function execute(
   const { kind, script } = loaded;
   const { keys, findings } = await scriptKeys(
     script,
-    setting.keysFolder,
+    setting.scriptFolder,
     setting.tools,
     setting.policy['shortest-key-validity-days'],
   );
@@ -171,9 +178,10 @@ async function execute(
   await recorder.append({
     event: 'ceremony.closed',
     result: 'complete',
-    outputs: await outputs(folder, recorder),
+    outputs: await hashOutputs(folder, outputNames(recorder)),
     ...(script.next === undefined ? {} : { next: script.next }),
   });
+  await finishFolder(folder);
   return { folder, result: 'complete', head: recorder.last };
 }
 
@@ -235,45 +243,30 @@ async function actPeople(run: Run, acts: LoadedScript['script']['people']): Prom
   }
 }
 
-/** The files that the record speaks of, by their hashes at the end. Secrets of the ceremony are not among them. */
-async function outputs(folder: string, recorder: Recorder): Promise<Record<string, string>> {
+/** The files that the record speaks of. */
+function outputNames(recorder: Recorder): readonly string[] {
   const files = recorder.lines.flatMap((line) =>
     line.event === 'share.issued' || line.event === 'roster' ? [line.file] : [],
   );
-  const entries = [SCRIPT_FILE, ...new Set(files)].map(
-    async (file) => [file, digest(await readBounded(join(folder, file)))] as const,
-  );
-  return Object.fromEntries(await Promise.all(entries));
+  return [SCRIPT_FILE, ...new Set(files)];
 }
 
 function participants({ script }: LoadedScript): RecordEvent[] {
-  const ssh = (person: { readonly ssh?: { readonly fingerprint: string } | undefined }): { ssh?: string } =>
-    person.ssh === undefined ? {} : { ssh: person.ssh.fingerprint };
-  const affiliation = (person: { readonly affiliation?: string | undefined }): { affiliation?: string } =>
-    person.affiliation === undefined ? {} : { affiliation: person.affiliation };
+  type Person = Partial<Pick<Custodian, 'pgp'>> & Omit<Custodian, 'pgp'>;
+  const event =
+    (role: 'administrator' | 'custodian' | 'witness') =>
+    (one: Person): RecordEvent => ({
+      event: 'participant',
+      role,
+      name: one.name,
+      affiliation: one.affiliation,
+      pgp: one.pgp?.fingerprint,
+      ssh: one.ssh?.fingerprint,
+    });
   return [
-    ...(script.administrator === undefined ? [] : [script.administrator]).map((one) => ({
-      event: 'participant' as const,
-      role: 'administrator' as const,
-      name: one.name,
-      ...affiliation(one),
-      ...ssh(one),
-    })),
-    ...custodiansOf(script).map((one) => ({
-      event: 'participant' as const,
-      role: 'custodian' as const,
-      name: one.name,
-      pgp: one.pgp.fingerprint,
-      ...affiliation(one),
-      ...ssh(one),
-    })),
-    ...script.witnesses.map((one) => ({
-      event: 'participant' as const,
-      role: 'witness' as const,
-      name: one.name,
-      ...affiliation(one),
-      ...ssh(one),
-    })),
+    ...(script.administrator === undefined ? [] : [script.administrator]).map(event('administrator')),
+    ...custodiansOf(script).map(event('custodian')),
+    ...script.witnesses.map(event('witness')),
   ];
 }
 
@@ -282,7 +275,7 @@ function sizes(script: LoadedScript['script']): { shares?: number; threshold?: n
   return typeof shares === 'number' && typeof threshold === 'number' ? { shares, threshold } : {};
 }
 
-function digest(data: string | Uint8Array): string {
+function digest(data: string): string {
   return `sha256:${createHash('sha256').update(data).digest('hex')}`;
 }
 

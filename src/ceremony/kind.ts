@@ -28,6 +28,8 @@ export interface Run {
   readonly tools: CeremonyTools;
   /** The ceremony's folder; all outputs go there. */
   readonly folder: string;
+  /** What files that the script names are relative to. */
+  readonly scriptFolder: string;
   /** Who holds which share now, where a roster is kept. */
   readonly roster?: Roster;
   /** Rosters of other clusters, so that their shares are called by their name. */

@@ -115,6 +115,7 @@ const EVENTS = {
     fips: v.optional(v.boolean()),
   }),
   'check': v.strictObject({
+    step,
     code: line,
     ok: v.boolean(),
     finding: spoken,

@@ -63,7 +63,7 @@ async function makeRole(run: Run, root: Session, login: CeremonyLogin & { method
     { token_policies: login.policies, token_ttl: TOKEN_TTL, token_max_ttl: '1h' },
     { signal: run.signal },
   );
-  const file = resolve(run.folder, login['secret-id-file']);
+  const file = resolve(run.scriptFolder, login['secret-id-file']);
   const there = await readSecretFile(file).catch((error: unknown) => {
     if (isQuorateError(error, 'file-missing')) return undefined;
     throw error;
@@ -108,7 +108,7 @@ async function credentials(run: Run, login: CeremonyLogin): Promise<Credentials>
     const password = await run.people.password(`Password of the ceremony login ${login.username}`);
     return { path: `auth/${login.mount}/login/${login.username}`, body: { password }, secrets: [password] };
   }
-  const secretId = await readSecretFile(resolve(run.folder, login['secret-id-file']));
+  const secretId = await readSecretFile(resolve(run.scriptFolder, login['secret-id-file']));
   const roleId = (await readText(join(run.folder, ROLE_ID_FILE))).trim();
   return { path: `auth/${login.mount}/login`, body: { role_id: roleId, secret_id: secretId }, secrets: [secretId] };
 }

@@ -13,7 +13,7 @@ export const ceremonyLogin = v.variant('method', [
     'mount': v.optional(name, 'approle'),
     'role': name,
     policies,
-    /** Created exclusively, mode 0600, with the secret id in it. Relative to the ceremony's folder. */
+    /** Created exclusively, mode 0600, with the secret id in it. Relative to the script. */
     'secret-id-file': v.pipe(v.string(), v.minLength(1)),
   }),
   v.strictObject({

@@ -1,0 +1,74 @@
+import type { Command } from './commands/command.ts';
+import { EXIT } from './errors.ts';
+import type { Streams } from './context.ts';
+
+/** One name on the command line: a verb with a body that is loaded when chosen, or a group of verbs. */
+export interface Entry {
+  readonly summary: string;
+  readonly load?: () => Promise<{ readonly command: Command }>;
+  readonly commands?: Readonly<Record<string, Entry>>;
+}
+
+/** The whole command line on one screen. */
+export const COMMANDS: Readonly<Record<string, Entry>> = {
+  status: { summary: 'every peer: seal, progress, version, leader', load: () => import('./commands/status.ts') },
+  init: { summary: 'initialise a cluster from a script', load: () => import('./commands/init.ts') },
+  unseal: { summary: 'give shares to every sealed peer', load: () => import('./commands/unseal.ts') },
+  rehearse: {
+    summary: 'the whole life of a cluster, on a throwaway real one',
+    load: () => import('./commands/rehearse.ts'),
+  },
+  ceremony: {
+    summary: 'reviewed scripts, and the records of what happened',
+    commands: {
+      list: { summary: 'the kinds of ceremony', load: () => import('./commands/ceremony/list.ts') },
+      new: { summary: 'write a script to edit', load: () => import('./commands/ceremony/new.ts') },
+      check: {
+        summary: 'check a script, and print what it will do',
+        load: () => import('./commands/ceremony/check.ts'),
+      },
+      run: { summary: 'run a script', load: () => import('./commands/ceremony/run.ts') },
+      resume: { summary: 'go on with an interrupted ceremony', load: () => import('./commands/ceremony/resume.ts') },
+      sign: { summary: 'sign a record with an SSH key', load: () => import('./commands/ceremony/sign.ts') },
+      verify: { summary: 'check a record and its signatures', load: () => import('./commands/ceremony/verify.ts') },
+      report: { summary: 'a record as one page for people', load: () => import('./commands/ceremony/report.ts') },
+    },
+  },
+  custodian: {
+    summary: 'what a custodian does on their own machine',
+    commands: {
+      check: { summary: 'is this public key usable?', load: () => import('./commands/custodian/check.ts') },
+      decrypt: {
+        summary: 'read an issued share, or prove that you can',
+        load: () => import('./commands/custodian/decrypt.ts'),
+      },
+      enroll: {
+        summary: 'put a share of a living cluster on its roster',
+        load: () => import('./commands/custodian/enroll.ts'),
+      },
+    },
+  },
+  completion: {
+    summary: 'completion for bash, zsh, fish and powershell',
+    load: async () => ({ command: (await import('./commands/completion.ts')).completionOf(COMMANDS) }),
+  },
+};
+
+/**
+ * Runs one command line and returns its exit status. The only place where errors become words and numbers.
+ * @param argv the words after `quorate`.
+ */
+export async function main(argv: readonly string[], streams: Streams): Promise<number> {
+  if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
+    const { version } = await import('./build.ts');
+    streams.stdout.write(`quorate ${version}\n`);
+    return EXIT.done;
+  }
+  try {
+    const { runCommandLine } = await import('./command-line.ts');
+    return await runCommandLine(COMMANDS, argv, streams);
+  } catch (error) {
+    const { reportError } = await import('./ui/errors.ts');
+    return reportError(error, argv, streams);
+  }
+}

@@ -1,0 +1,34 @@
+import type { CeremonySetting } from '../ceremony/engine.ts';
+import type { CeremonyTools } from '../ceremony/tools.ts';
+import type { Context } from '../context.ts';
+import { QuorateError } from '../errors.ts';
+
+/** The adapters that ceremonies use, from the context. */
+export async function ceremonyTools(context: Context): Promise<CeremonyTools> {
+  const openpgp = await context.openpgp();
+  return { now: () => new Date(), checkPublicKey: (bytes, options) => openpgp.checkPublicKey(bytes, options) };
+}
+
+/** What records say of the program that wrote them. */
+export async function quorateBuild(): Promise<CeremonySetting['quorate']> {
+  const { version, buildHash } = await import('../build.ts');
+  const build = buildHash();
+  return { version, build: build === 'source' ? build : `sha256:${build}` };
+}
+
+export const acceptOptions = {
+  accept: { value: 'CODE', repeat: true, description: 'go on although this check fails; needs --reason' },
+  reason: { value: 'TEXT', description: 'why, for the record' },
+} as const;
+
+/** The findings that may fail. @throws QuorateError `usage` when no reason is given for them. */
+export function acceptedFindings(values: {
+  readonly accept?: readonly string[];
+  readonly reason?: string;
+}): ReadonlyMap<string, string> {
+  const { accept = [], reason } = values;
+  if (accept.length > 0 && (reason ?? '').trim() === '') {
+    throw new QuorateError('usage', '--accept needs --reason: the record says why a failing check was accepted');
+  }
+  return new Map(accept.map((code) => [code, reason ?? '']));
+}

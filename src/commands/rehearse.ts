@@ -1,0 +1,116 @@
+import { resolve } from 'node:path';
+import { mkdtemp, realpath } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { EXIT, QuorateError } from '../errors.ts';
+import { readText } from '../files.ts';
+import type { Rehearsal } from '../rehearsal/rehearse.ts';
+import { ceremonyTools, quorateBuild } from './ceremony-setting.ts';
+import { defineCommand } from './command.ts';
+
+/** `quorate rehearse`: a script against a throwaway real cluster on this machine. */
+export const command = defineCommand({
+  arguments: [{ name: 'SCRIPT', optional: true, description: 'an init script; the shipped one when left out' }],
+  options: {
+    keep: { description: 'leave the cluster running, for practice' },
+    stop: { value: 'DIR', description: 'end a cluster that was kept, and delete its folder' },
+    interactive: { description: 'play the custodians yourself' },
+    directory: {
+      value: 'DIR',
+      description: 'where everything goes; must be new or empty (default: a new temporary folder)',
+    },
+  },
+  examples: [
+    {
+      command: 'quorate rehearse',
+      text: 'init, restart, unseal, sign and verify, with made-up custodians; about half a minute',
+    },
+    {
+      command: 'quorate rehearse ceremonies/init.yaml',
+      text: 'the script that you are going to run, with made-up keys',
+    },
+    { command: 'quorate rehearse --interactive --keep', text: 'play it, and practise on the cluster that stays' },
+    { command: 'quorate rehearse --stop /tmp/quorate-x1y2', text: 'end the kept cluster' },
+  ],
+  async run(context, values, args) {
+    const { output, signal, env, cwd } = context;
+    const programs = await context.programs();
+    if (values.stop !== undefined) {
+      const { stopKept } = await import('../rehearsal/kept.ts');
+      const { stopped } = await stopKept(resolve(cwd, values.stop), programs.run);
+      output.result({ stopped }, () => [
+        `ended ${stopped.join(', ') || 'nothing: no peer was running'}; the folder is deleted`,
+      ]);
+      return EXIT.done;
+    }
+    if (values.interactive === true && !context.prompts.interactive) {
+      throw new QuorateError('terminal-needed', '--interactive needs a terminal');
+    }
+    const [{ rehearse }, { findServer }, { readTemplate }] = await Promise.all([
+      import('../rehearsal/rehearse.ts'),
+      import('../programs/bao.ts'),
+      import('../templates.ts'),
+    ]);
+    const [file] = args;
+    const script = file === undefined ? await readTemplate('init') : { text: await readText(resolve(cwd, file)), file };
+    const binary = await findServer('openbao', env);
+    const directory =
+      values.directory === undefined
+        ? await realpath(await mkdtemp(join(tmpdir(), 'quorate-rehearsal-')))
+        : resolve(cwd, values.directory);
+    const { connectCluster, DEFAULT_POLICY } = await import('../connect-cluster.ts');
+    const { loadConfig } = await import('../config.ts');
+    const config = await context.config();
+    const { createRoom } = await import('./room.ts');
+    const started = Date.now();
+    const rehearsal = await rehearse({
+      directory,
+      script,
+      binary,
+      programs,
+      tools: await ceremonyTools(context),
+      policy: config?.policy ?? DEFAULT_POLICY,
+      connect: async (configFile) =>
+        (await connectCluster({ cluster: 'rehearsal' }, await loadConfig(configFile), {}, cwd)).peers,
+      quorate: await quorateBuild(),
+      say: (line) => {
+        output.say(line);
+      },
+      progress: (title, work) => output.progress(title, work),
+      signal,
+      keep: values.keep === true,
+      ...(values.interactive === true ? { play: (homes) => createRoom(context, programs, { homes }) } : {}),
+    });
+    output.result(toJson(rehearsal), () => lines(rehearsal, Date.now() - started));
+    return rehearsal.verified ? EXIT.done : EXIT.unverified;
+  },
+});
+
+function toJson({ kept, unsealRecord, ...rehearsal }: Rehearsal): Record<string, unknown> {
+  return { ...rehearsal, unsealRecord, kept };
+}
+
+function lines(rehearsal: Rehearsal, milliseconds: number): string[] {
+  const { directory, record, unsealRecord, report, verified, kept, shares, threshold } = rehearsal;
+  return [
+    '',
+    `REHEARSAL complete in ${Math.round(milliseconds / 1000).toString()} s: ${threshold.toString()} of ${shares.toString()} custodians opened three peers`,
+    '',
+    `  record     ${record}`,
+    `  report     ${report}   (open it in a browser)`,
+    `  unseal     ${unsealRecord}`,
+    `  roster     ${rehearsal.roster}`,
+    `  verified   ${verified ? 'yes: chain, outputs, and the signatures of everybody' : 'NO'}`,
+    '',
+    `  look at it      less ${join(record, 'record.jsonl')}`,
+    `  check it again  quorate ceremony verify ${record} \\`,
+    `                    --allowed-signers ${join(directory, 'allowed_signers')}`,
+    ...(kept
+      ? [
+          '',
+          `  the cluster runs on: quorate status --config ${join(directory, 'quorate.yaml')}`,
+          `  end it with:         quorate rehearse --stop ${directory}`,
+        ]
+      : ['', '  The cluster is gone. Delete the folder when you are done with it.']),
+  ];
+}

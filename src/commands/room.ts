@@ -1,0 +1,171 @@
+import type { GivenShare, IssuedShare, People, ShareProof, ShareRequest } from '../ceremony/people.ts';
+import type { Roster } from '../ceremony/roster/schema.ts';
+import type { Context } from '../context.ts';
+import { QuorateError } from '../errors.ts';
+import type { Programs } from '../programs/programs.ts';
+import type { Secret } from '../secret.ts';
+import { tableLines } from '../ui/table.ts';
+import { readShareSource, type ShareSource } from './share-sources.ts';
+
+export interface RoomOptions {
+  readonly roster?: Roster;
+  /** Shares that were named on the command line; they are given before anybody is asked. */
+  readonly sources?: readonly ShareSource[];
+  /** Other GnuPG homes than the user's own, by whose they are (a rehearsal's custodians). */
+  readonly homes?: ReadonlyMap<string, string>;
+  /** With `sources` and no terminal: what to do about an attempt that somebody else has started. */
+  readonly reset?: boolean;
+}
+
+const STOP = Symbol('stop');
+
+/** The people at this terminal; where there is none, the shares that were named, and nobody to ask. */
+export function createRoom(context: Context, programs: Programs, options: RoomOptions = {}): People {
+  const { prompts, output, signal } = context;
+  const sources = [...(options.sources ?? [])];
+  const gpgOptions = (who: string | undefined): { home?: string; signal: AbortSignal } => {
+    const home = who === undefined ? undefined : options.homes?.get(who);
+    return home === undefined ? { signal } : { home, signal };
+  };
+
+  async function askShare(request: ShareRequest): Promise<GivenShare | null> {
+    output.say();
+    for (const line of tableLines(request.peers.map(({ name, status }) => [`  ${name}`, status]))) output.say(line);
+    const who = await askWho(request);
+    if (who === STOP) return null;
+    const how = await prompts.choose<'type' | 'file' | 'stop'>('How is the share given?', [
+      { name: 'type or paste it (hidden)', value: 'type' },
+      { name: "from a file, or the custodian's PGP file (decrypted by gpg)", value: 'file' },
+      { name: 'nobody gives another: stop here', value: 'stop' },
+    ]);
+    if (how === 'stop') return null;
+    const named = who === undefined ? {} : { who };
+    if (how === 'type') {
+      return { ...named, text: await prompts.secret('Share', { instead: '--share-file FILE' }), how: 'typed' };
+    }
+    const path = await prompts.text('File');
+    return { ...named, ...(await readShareSource(context, programs, { kind: 'file', path }, gpgOptions(who))) };
+  }
+
+  /** With a roster the custodian says who they are, so that a mixed-up card is called by its owner's name. */
+  async function askWho(request: ShareRequest): Promise<string | undefined | typeof STOP> {
+    const holders = options.roster?.shares.map(({ holder }) => holder) ?? [...(options.homes?.keys() ?? [])];
+    const left = holders.filter((holder) => !request.present.includes(holder));
+    if (left.length === 0) return undefined;
+    return prompts.choose<string | undefined | typeof STOP>(
+      `Share ${(request.given + 1).toString()} of ${request.needed.toString()}: who gives it?`,
+      [
+        ...left.map((holder) => ({ name: holder, value: holder })),
+        { name: '(somebody else)', value: undefined },
+        { name: '(nobody: stop here)', value: STOP },
+      ],
+    );
+  }
+
+  async function proveHere({ holder, ciphertext }: IssuedShare): Promise<ShareProof> {
+    const { fingerprintShare, parseShare } = await import('../ceremony/share.ts');
+    const text = await programs.gpg.decrypt(ciphertext, gpgOptions(holder));
+    try {
+      const share = parseShare(text);
+      try {
+        return { x: share.x, ...fingerprintShare(share), how: 'decrypted with gpg at the ceremony' };
+      } finally {
+        share.bytes.wipe();
+      }
+    } finally {
+      text.wipe();
+    }
+  }
+
+  return {
+    say: (line) => {
+      output.say(line);
+    },
+    progress: (title, work) => output.progress(title, work),
+
+    async nextShare(request) {
+      const source = sources.shift();
+      if (source !== undefined) return readShareSource(context, programs, source, gpgOptions(undefined));
+      return prompts.interactive ? askShare(request) : null;
+    },
+
+    refused(error) {
+      // At a terminal the custodian tries again; an unattended run must not go on as if nothing were wrong.
+      if (!prompts.interactive) return Promise.reject(error);
+      output.say(`  ${output.paint.bad(error.message)}`);
+      if (error.hint !== undefined) output.say(`  ${output.paint.dim(error.hint)}`);
+      return Promise.resolve();
+    },
+
+    async prove(issued) {
+      for (;;) {
+        output.say();
+        output.say(`${issued.holder}: ${issued.file}`);
+        const way = await prompts.choose<'here' | 'proof'>(`${issued.holder} proves that they can read their share`, [
+          { name: 'decrypt it here, with gpg (agent, smart card)', value: 'here' },
+          { name: 'paste the line of `quorate custodian decrypt FILE --proof` from their own machine', value: 'proof' },
+        ]);
+        try {
+          const proof = way === 'here' ? await proveHere(issued) : await readProof(issued, await prompts.text('Proof'));
+          const other = issued.taken.get(proof.x);
+          if (other === undefined) return proof;
+          throw new QuorateError('share-owner', `that is ${other}'s share, which is proved already`);
+        } catch (error) {
+          if (!(error instanceof QuorateError) || error.code === 'cancelled' || error.code === 'bug') throw error;
+          await this.refused(error);
+        }
+      }
+    },
+
+    async decrypt(what, message) {
+      output.say(`Decrypting ${what} with gpg`);
+      return programs.gpg.decrypt(message, gpgOptions(undefined));
+    },
+
+    async newPassword(question) {
+      for (;;) {
+        const first = await prompts.secret(question);
+        const second = await prompts.secret('Once more');
+        try {
+          if (first.length >= 12 && first.equals(second)) return first.clone();
+          output.say(first.length < 12 ? '  At least 12 characters.' : '  The two are not the same.');
+        } finally {
+          first.wipe();
+          second.wipe();
+        }
+      }
+    },
+    password: (question): Promise<Secret> => prompts.secret(question),
+
+    async act({ say, fields }) {
+      output.say();
+      output.say(output.paint.strong(say));
+      const answers: Record<string, string> = {};
+      for (const field of fields) answers[field] = await prompts.text(`${field}:`);
+      if (fields.length === 0) await prompts.text('Press enter when it is done');
+      return answers;
+    },
+
+    async acceptException(question, typed) {
+      if (!prompts.interactive) return false;
+      await prompts.typed(question, typed);
+      return true;
+    },
+
+    async foreignProgress(peer, status) {
+      const found = `${peer}: ${status.progress.toString()} of ${status.threshold.toString()} shares were given before this`;
+      if (options.reset === true) return 'reset';
+      if (!prompts.interactive) return 'go on';
+      return prompts.choose(found, [
+        { name: 'go on with them', value: 'go on' },
+        { name: 'reset, and start from zero', value: 'reset' },
+      ]);
+    },
+  };
+}
+
+async function readProof(issued: IssuedShare, text: string): Promise<ShareProof> {
+  const { parseProof } = await import('../ceremony/proof.ts');
+  const proof = parseProof(text, issued);
+  return { x: proof.x, salt: proof.salt, sha256: proof.sha256, how: 'proof from the own machine of the custodian' };
+}

@@ -1,0 +1,98 @@
+import { resolve } from 'node:path';
+import type { ClusterConfig, Config, PeerConfig, Policy } from './config.ts';
+import type { ClusterChoice, ConnectedCluster } from './context.ts';
+import { QuorateError } from './errors.ts';
+import { connectPeer } from './vault/connect.ts';
+import { settingsFromEnvironment } from './vault/environment.ts';
+import type { PeerSettings } from './vault/settings.ts';
+
+/** The limits where no `quorate.yaml` sets others; the same as the defaults of its schema (a test compares them). */
+export const DEFAULT_POLICY: Policy = {
+  'smallest-threshold': 2,
+  'largest-clock-skew-seconds': 5,
+  'shortest-key-validity-days': 365,
+};
+
+/**
+ * Resolves what a command's options name: an address of its own, a cluster of the config, or the environment's server.
+ * @throws QuorateError `cluster-unknown`, `usage` (both an address and a cluster), `environment-hostile`.
+ */
+export async function connectCluster(
+  choice: ClusterChoice,
+  config: Config | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+  cwd: string,
+): Promise<ConnectedCluster> {
+  const policy = config?.policy ?? DEFAULT_POLICY;
+  if (choice.address !== undefined) {
+    if (choice.cluster !== undefined || choice.peer !== undefined) {
+      throw new QuorateError(
+        'usage',
+        '--address names a single server; --cluster and --peer name what quorate.yaml describes',
+      );
+    }
+    return { name: 'server', policy, peers: [connectPeer(singleServer(choice, env, cwd))] };
+  }
+  if (
+    config !== undefined &&
+    (choice.cluster !== undefined || choice.peer !== undefined || settingsFromEnvironment(env) === undefined)
+  ) {
+    const { chooseCluster } = await import('./config.ts');
+    const { name, cluster } = chooseCluster(config, choice.cluster);
+    const peers = choosePeers(cluster.peers, choice.peer);
+    return { name, policy, config: cluster, peers: peers.map((peer) => connectPeer(settingsOf(peer, cluster, env))) };
+  }
+  const settings = settingsFromEnvironment(env);
+  if (settings === undefined) {
+    throw new QuorateError('cluster-unknown', 'no cluster is named, and there is no quorate.yaml here', {
+      hint: 'Write a quorate.yaml, name one with --config, or give --address or BAO_ADDR.',
+    });
+  }
+  return { name: 'server', policy, peers: [connectPeer({ ...settings, ...flags(choice, cwd) })] };
+}
+
+function singleServer(
+  choice: ClusterChoice,
+  env: Readonly<Record<string, string | undefined>>,
+  cwd: string,
+): PeerSettings {
+  const address = choice.address ?? '';
+  const fromEnvironment = settingsFromEnvironment({ ...env, BAO_ADDR: address });
+  if (fromEnvironment === undefined) throw new QuorateError('usage', '--address is empty');
+  return { ...fromEnvironment, ...flags(choice, cwd) };
+}
+
+function flags(choice: ClusterChoice, cwd: string): Partial<PeerSettings> {
+  return {
+    ...(choice.ca === undefined ? {} : { ca: resolve(cwd, choice.ca) }),
+    ...(choice.pin === undefined ? {} : { pin: choice.pin }),
+  };
+}
+
+function choosePeers(peers: readonly PeerConfig[], names: readonly string[] | undefined): readonly PeerConfig[] {
+  if (names === undefined) return peers;
+  const unknown = names.filter((name) => !peers.some((peer) => peer.name === name));
+  if (unknown.length === 0) return peers.filter((peer) => names.includes(peer.name));
+  throw new QuorateError('cluster-unknown', `no peer is called ${unknown.join(', ')}`, {
+    hint: `The cluster has: ${peers.map((peer) => peer.name).join(', ')}.`,
+  });
+}
+
+function settingsOf(
+  peer: PeerConfig,
+  cluster: ClusterConfig,
+  env: Readonly<Record<string, string | undefined>>,
+): PeerSettings {
+  const environment = settingsFromEnvironment({ ...env, BAO_ADDR: peer.address });
+  return {
+    ...(environment?.timeout === undefined ? {} : { timeout: environment.timeout }),
+    name: peer.name,
+    address: peer.address,
+    ...(peer.pin === undefined ? {} : { pin: peer.pin }),
+    ...(peer['server-name'] === undefined ? {} : { serverName: peer['server-name'] }),
+    ...(cluster.ca === undefined ? {} : { ca: cluster.ca }),
+    ...(cluster['client-certificate'] === undefined ? {} : { clientCertificate: cluster['client-certificate'] }),
+    ...(cluster['client-key'] === undefined ? {} : { clientKey: cluster['client-key'] }),
+    ...(cluster.namespace === undefined ? {} : { namespace: cluster.namespace }),
+  };
+}

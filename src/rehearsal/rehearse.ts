@@ -1,0 +1,195 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Policy } from '../config.ts';
+import { type CeremonyOutcome, type CeremonySetting, startCeremony } from '../ceremony/engine.ts';
+import { shareFile } from '../ceremony/kinds/init/initialise.ts';
+import { ROSTER_FILE } from '../ceremony/kinds/init/roster.ts';
+import { loadScript } from '../ceremony/load.ts';
+import type { People } from '../ceremony/people.ts';
+import { locateRecord, REPORT_FILE } from '../ceremony/record/folder.ts';
+import { signRecord } from '../ceremony/record/signatures.ts';
+import { verifyFolder } from '../ceremony/record/verify.ts';
+import { loadRoster } from '../ceremony/roster/roster.ts';
+import type { CeremonyTools } from '../ceremony/tools.ts';
+import { readText } from '../files.ts';
+import type { Programs } from '../programs/programs.ts';
+import type { Peer } from '../vault/peer.ts';
+import { startCluster, type ThrowawayCluster } from './cluster.ts';
+import { createCustodians, type MadeUpCustodian, type MadeUpCustodians } from './custodians.ts';
+import { madeUpPeople } from './people.ts';
+import { type Cast, castOf, REHEARSAL_CLUSTER, rehearsalScript, unsealScriptText } from './script.ts';
+
+export interface RehearsalOptions {
+  /** Empty, or not there: everything goes in it. */
+  readonly directory: string;
+  readonly script: { readonly text: string; readonly file: string };
+  readonly binary: string;
+  readonly programs: Programs;
+  readonly tools: CeremonyTools;
+  readonly policy: Policy;
+  /** Peers as the config file of the throwaway cluster describes them. */
+  readonly connect: (configFile: string) => Promise<readonly Peer[]>;
+  readonly quorate: CeremonySetting['quorate'];
+  readonly say: (line: string) => void;
+  readonly progress: People['progress'];
+  readonly signal: AbortSignal;
+  /** Plays the people in place of the automatic ones; each custodian's GnuPG home is known by name. */
+  readonly play?: (homes: ReadonlyMap<string, string>) => People;
+  /** Leaves the cluster running. */
+  readonly keep: boolean;
+}
+
+export interface Rehearsal {
+  readonly directory: string;
+  readonly peers: readonly { readonly address: string; readonly caFile: string }[];
+  readonly shares: number;
+  readonly threshold: number;
+  readonly custodians: readonly { readonly name: string; readonly gnupgHome: string; readonly shareFile: string }[];
+  readonly roster: string;
+  /** The folder of the init's record, and of the unseal's. */
+  readonly record: string;
+  readonly unsealRecord: string;
+  readonly report: string;
+  readonly verified: boolean;
+  readonly kept: boolean;
+}
+
+/**
+ * The life of a cluster on a throwaway real one: init, restart of every peer, unseal, signatures, verification.
+ * Whatever happens, no server and no agent is left, unless it is to be kept.
+ * @throws QuorateError whatever a ceremony throws.
+ */
+export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
+  const { directory, signal, programs, say } = options;
+  const cast = await castOf(options.script.text, options.script.file);
+  say(`Starting three peers in ${directory}`);
+  const cluster = await startCluster({ folder: directory, binary: options.binary, flavour: 'openbao', signal });
+  let made: MadeUpCustodians | undefined;
+  try {
+    made = await createCustodians({
+      folder: join(directory, 'people'),
+      names: [...new Set([...cast.custodians, ...cast.others])],
+      run: programs.run,
+      signal,
+    });
+    const rehearsal = await live(options, cast, cluster, made.people);
+    if (!options.keep) return rehearsal;
+    await made.keep();
+    await cluster.keep({ gnupgHomes: made.gnupgHomes });
+    return { ...rehearsal, kept: true };
+  } finally {
+    if (!options.keep || signal.aborted) {
+      await cluster.stop();
+      await made?.cleanUp();
+    }
+  }
+}
+
+async function live(
+  options: RehearsalOptions,
+  cast: Cast,
+  cluster: ThrowawayCluster,
+  everybody: readonly MadeUpCustodian[],
+): Promise<Rehearsal> {
+  const { directory, say } = options;
+  const peers = await options.connect(cluster.configFile);
+  const records = join(directory, 'records');
+  const shares: { name: string; shareFile: string }[] = [];
+  const people = (): People =>
+    options.play?.(new Map(everybody.map(({ name, gnupgHome }) => [name, gnupgHome]))) ??
+    madeUpPeople({
+      ...options,
+      everybody,
+      gpg: options.programs.gpg,
+      givers: () => shares.slice(0, cast.script.threshold),
+    });
+  const setting: CeremonySetting = {
+    ...options,
+    cluster: { name: REHEARSAL_CLUSTER, peers },
+    people: people(),
+    scriptFolder: directory,
+    accepted: new Map(),
+    onStep: (number, step, steps) => {
+      say(`  ${number.toString()}/${steps.toString()}  ${step.title}`);
+    },
+  };
+  try {
+    const scriptFile = join(directory, 'init.yaml');
+    await writeFile(scriptFile, rehearsalScript(cast, everybody, join(directory, 'ceremony-login.secret-id')), {
+      flag: 'wx',
+      mode: 0o600,
+    });
+    const loaded = await loadScript(await readText(scriptFile), scriptFile);
+    say(`Init: ${cast.script.title}`);
+    const init = await startCeremony(loaded, setting, {
+      records,
+      scriptFile: 'init.yaml',
+      rehearsal: true,
+      onFolder: (folder) => {
+        for (const name of cast.custodians) shares.push({ name, shareFile: join(folder, shareFile(name)) });
+      },
+    });
+    say('Restarting every peer: all are sealed now');
+    await restartAll(cluster);
+    const roster = await loadRoster(join(init.folder, ROSTER_FILE));
+    say('Unseal');
+    const unseal = await startCeremony(
+      await loadScript(unsealScriptText(cast, 'Unseal after the restart of every peer'), 'unseal.yaml'),
+      { ...setting, people: people(), roster },
+      { records, scriptFile: 'unseal.yaml', rehearsal: true },
+    );
+    const verified = await signAndVerify(options, cast, everybody, init, join(directory, 'allowed_signers'));
+    return {
+      directory,
+      peers: cluster.peers.map(({ address }) => ({ address, caFile: cluster.caFile })),
+      shares: cast.script.shares,
+      threshold: cast.script.threshold,
+      custodians: shares.map(({ name, shareFile: file }) => ({
+        name,
+        gnupgHome: everybody.find((one) => one.name === name)?.gnupgHome ?? '',
+        shareFile: file,
+      })),
+      roster: join(init.folder, ROSTER_FILE),
+      record: init.folder,
+      unsealRecord: unseal.folder,
+      report: join(init.folder, REPORT_FILE),
+      verified,
+      kept: false,
+    };
+  } finally {
+    for (const peer of peers) peer.close();
+  }
+}
+
+async function restartAll(cluster: ThrowawayCluster): Promise<void> {
+  await cluster.stop('SIGTERM');
+  await Promise.all(cluster.peers.map((_, index) => cluster.start(index)));
+}
+
+/** Everybody signs the record, and it is checked against keys that lie outside of its folder. */
+async function signAndVerify(
+  { programs, say, signal }: RehearsalOptions,
+  cast: Cast,
+  everybody: readonly MadeUpCustodian[],
+  { folder }: CeremonyOutcome,
+  allowedSigners: string,
+): Promise<boolean> {
+  say('Everybody signs the record, which is then verified');
+  const place = await locateRecord(folder);
+  const signers = everybody.filter(({ name }) => cast.custodians.includes(name) || cast.others.includes(name));
+  const lines: string[] = [];
+  for (const { name, sshKeyFile, sshPublicFile } of signers) {
+    const signed = await signRecord({ place, name, key: sshKeyFile, sshKeygen: programs.sshKeygen, signal });
+    const principal = signed.file.replace(/^.*\//, '').replace(/\.sig$/, '');
+    lines.push(`${principal} ${(await readText(sshPublicFile)).trim()}\n`);
+  }
+  await writeFile(allowedSigners, lines.join(''), { flag: 'wx', mode: 0o600 });
+  const { ok } = await verifyFolder({
+    place,
+    allowedSigners,
+    require: ['administrator', 'custodian', ...(cast.script.witnesses.length > 0 ? (['witness'] as const) : [])],
+    sshKeygen: programs.sshKeygen,
+    signal,
+  });
+  return ok;
+}

@@ -1,0 +1,56 @@
+import { isQuorateError, EXIT, QuorateError } from '../errors.ts';
+import { colourAllowed } from './output.ts';
+import { wrapLines } from './table.ts';
+
+interface ErrorStreams {
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * Prints an error for people on stderr (what failed, every fault, what to do) and, with `--format json`, as one object
+ * on stdout. Anything that is not a QuorateError is a bug: its message is not printed, because nobody vouches for it.
+ * @returns the exit status.
+ */
+export async function reportError(error: unknown, argv: readonly string[], streams: ErrorStreams): Promise<number> {
+  const known = isQuorateError(error) ? error : asBug(error);
+  const bold = colourAllowed(streams.stderr, streams.env) ? (await import('chalk')).default.red.bold : String;
+  if (known.code === 'cancelled') {
+    streams.stderr.write(`cancelled  ${known.message}\n`);
+  } else {
+    const lines = [
+      `${bold('error')}  ${known.code}: ${known.message}`,
+      ...known.faults.flatMap(({ line, column, message }) =>
+        wrapLines(
+          `${line === undefined ? '' : `line ${line.toString()}, column ${(column ?? 1).toString()}: `}${message}`,
+          78,
+          '       ',
+        ),
+      ),
+      ...(known.hint === undefined ? [] : hintLines(known.hint)),
+    ];
+    streams.stderr.write(`${lines.join('\n')}\n`);
+  }
+  if (wantsJson(argv)) streams.stdout.write(`${JSON.stringify({ error: known }, null, 2)}\n`);
+  return known.exit;
+}
+
+function hintLines(hint: string): string[] {
+  const [first = '', ...rest] = wrapLines(hint, 80, '       ');
+  return [`hint   ${first.trimStart()}`, ...rest];
+}
+
+function asBug(error: unknown): QuorateError {
+  if (error instanceof Error && error.name === 'AbortError') return new QuorateError('cancelled', 'interrupted');
+  const kind = error instanceof Error ? error.name : typeof error;
+  const place = error instanceof Error ? /\n\s+at (.*)/.exec(error.stack ?? '')?.[1] : undefined;
+  return new QuorateError('bug', `an internal error (${kind}${place === undefined ? '' : ` at ${place}`})`, {
+    hint: `Nothing is known to be lost; a ceremony can be resumed from its folder. Please report this. Exit ${EXIT.bug.toString()}.`,
+  });
+}
+
+function wantsJson(argv: readonly string[]): boolean {
+  const index = argv.indexOf('--format');
+  return argv.includes('--format=json') || (index !== -1 && argv[index + 1] === 'json');
+}
