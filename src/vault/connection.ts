@@ -9,6 +9,14 @@ import { leafFingerprint, openTls, refusal, type TlsIdentity } from './tls.ts';
 /** An idle connection is dropped after this, so that a request seldom meets one the server has just closed. */
 const IDLE = 15_000;
 
+/**
+ * A request option of ours: ends a connection that is still being made. Node's own `signal` does not reach an agent,
+ * and its request would wait for the connection before it ends.
+ */
+export interface Abandonable {
+  readonly abandon?: AbortSignal;
+}
+
 type Created = (error: Error | null, socket: Duplex) => void;
 
 export interface ConnectionSettings {
@@ -36,8 +44,8 @@ export class PeerAgent extends Agent {
     this.#settings = settings;
   }
 
-  override createConnection(options: ClientRequestArgs, created?: Created): undefined {
-    this.#open(options.signal).then(
+  override createConnection(options: ClientRequestArgs & Abandonable, created?: Created): undefined {
+    this.#open(options.abandon).then(
       (socket) => created?.(null, socket),
       // Node's own type wants a socket with an error too; its code does not look at it.
       (error: unknown) => created?.(error as Error, undefined as unknown as Duplex),

@@ -1,7 +1,7 @@
-import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
+import { type ClientRequest, type IncomingMessage, request as httpRequest, type RequestOptions } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Address, parseAddress } from './address.ts';
-import { connectionError, PeerAgent } from './connection.ts';
+import { type Abandonable, connectionError, PeerAgent } from './connection.ts';
 import { isQuorateError, QuorateError } from '../errors.ts';
 import type { PeerSettings } from './settings.ts';
 import { loadIdentity } from './tls.ts';
@@ -155,6 +155,7 @@ export class Transport {
         outgoing.destroy();
       };
       outgoing.on('error', fail);
+      signal.addEventListener('abort', fail, { once: true });
       outgoing.once('socket', () => {
         sentAt = Date.now();
         request.onSent?.();
@@ -173,8 +174,16 @@ export class Transport {
     const { authority } = this.address;
     const headers: Record<string, string> = { Host: authority, Accept: 'application/json', ...request.headers };
     if (request.body !== undefined) headers['Content-Length'] = request.body.length.toString();
+    const options: RequestOptions & Abandonable = {
+      agent,
+      method: request.method,
+      path: target,
+      headers,
+      setHost: false,
+      abandon: signal,
+    };
     try {
-      return httpRequest({ agent, method: request.method, path: target, headers, setHost: false, signal });
+      return httpRequest(options);
     } catch {
       // Only a header or path with characters that HTTP cannot carry gets here; Node's error would quote it.
       throw new QuorateError('usage', 'a token, namespace or path holds a character that HTTP cannot carry');
