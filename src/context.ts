@@ -1,6 +1,7 @@
 import type { ClusterConfig, Config, Policy } from './config.ts';
 import type { OpenPgp } from './openpgp/openpgp.ts';
 import type { Programs } from './programs/programs.ts';
+import type { SecretOutput } from './ui/secret-output.ts';
 import type { Format, Output, Prompts } from './ui/terminal.ts';
 import type { Peer } from './vault/peer.ts';
 
@@ -53,6 +54,8 @@ export interface Context {
   programs(): Promise<Programs>;
   /** OpenPGP with keys in files, loaded at the first call. */
   openpgp(): Promise<OpenPgp>;
+  /** Standard output for a secret: never a terminal. */
+  secretOutput(): Promise<SecretOutput>;
   /** Ends idle connections, so that the process can end. */
   close(): void;
 }
@@ -87,6 +90,7 @@ export async function createContext(
     },
     programs: async () => (await import('./programs/programs.ts')).loadPrograms(env),
     openpgp: async () => (await import('./openpgp/openpgp.ts')).loadOpenPgp(),
+    secretOutput: async () => (await import('./ui/secret-output.ts')).createSecretOutput(),
     close: () => {
       for (const peer of connected) peer.close();
     },

@@ -1,6 +1,7 @@
 import type { AnyPacket, Key, SignaturePacket, Subkey } from 'openpgp';
 import { createMessage, encrypt, PacketList, PublicKey, readKey, readKeys } from 'openpgp';
 import { QuorateError } from '../errors.ts';
+import { messageBytes } from './message.ts';
 import type { OpenPgp, PublicKeyFacts, PublicKeyOptions } from './openpgp.ts';
 import { decryptWithKeyFile, isLocked } from './secret-keys.ts';
 
@@ -24,7 +25,7 @@ const CURVES: Readonly<Record<string, string>> = {
 const PRIMARY_CURVES = new Set<string | undefined>(['ed25519Legacy', 'nistP256', 'nistP384', 'nistP521', undefined]);
 const PRIMARY_ALGORITHMS = new Set(['rsaEncryptSign', 'rsaSign', 'ecdsa', 'eddsaLegacy']);
 
-export const openPgp: OpenPgp = { checkPublicKey, decryptWithKeyFile, isLocked };
+export const openPgp: OpenPgp = { messageBytes, checkPublicKey, decryptWithKeyFile, isLocked };
 
 async function checkPublicKey(input: Uint8Array, options: PublicKeyOptions): Promise<PublicKeyFacts> {
   const key = await readOne(input);

@@ -21,6 +21,8 @@ export interface PublicKeyFacts {
 
 /** OpenPGP without a program: checking public keys, and decrypting with a key that is in a file. */
 export interface OpenPgp {
+  /** The binary form of a message in any form that servers and people have it in; see message.ts. */
+  messageBytes(input: Uint8Array): Uint8Array;
   /**
    * Checks that a share encrypted to this key could be read: one public key, binary or armoured, alive, of a kind
    * that servers, GnuPG and smart cards all use, to which something really was encrypted.
