@@ -178,13 +178,11 @@ function parseJson(bytes: Uint8Array): unknown {
   if (bytes.length === 0) return null;
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    return /[0-9]{16}/.test(text) ? JSON.parse(text, keepDigits as typeof plain) : JSON.parse(text);
+    return /[0-9]{16}/.test(text) ? JSON.parse(text, keepDigits) : JSON.parse(text);
   } catch {
     return undefined;
   }
 }
-
-const plain = (_key: string, value: unknown): unknown => value;
 
 function keepDigits(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
   const exact = typeof value !== 'number' || Number.isSafeInteger(value) || !/^-?[0-9]+$/.test(context?.source ?? '');

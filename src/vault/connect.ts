@@ -92,8 +92,7 @@ async function initialise(
   request: InitRequest,
   options?: CallOptions,
 ): Promise<InitReply> {
-  let sent = false;
-  let raw: Secret | undefined;
+  const seen: { sent: boolean; raw?: Secret } = { sent: false };
   let reply: ServerReply | undefined;
   try {
     reply = await client.call({
@@ -103,18 +102,19 @@ async function initialise(
       body: initBody(request),
       repeatable: false,
       onSent: () => {
-        sent = true;
+        seen.sent = true;
       },
       onRaw: (bytes) => {
-        raw = new Secret(bytes);
+        seen.raw = new Secret(bytes);
       },
     });
   } catch (error) {
     // A whole answer in an unknown shape is kept all the same: it may be the only copy of the shares.
-    const kept = raw !== undefined && isQuorateError(error, 'server-response');
+    const kept = seen.raw !== undefined && isQuorateError(error, 'server-response');
     // A redirect is a whole answer, and no init happened.
-    if (!kept) throw sent && !isQuorateError(error, 'server-redirect') ? replyLost(name) : error;
+    if (!kept) throw seen.sent && !isQuorateError(error, 'server-redirect') ? replyLost(name) : error;
   }
+  const { raw } = seen;
   if (reply !== undefined && reply.status !== 200) {
     raw?.wipe();
     throw initError(name, reply);

@@ -1,7 +1,7 @@
 import { Agent, type ClientRequestArgs } from 'node:http';
 import { connect as connectPlain, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { TLSSocket } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import type { Address } from './address.ts';
 import { QuorateError } from '../errors.ts';
 import { leafFingerprint, openTls, refusal, type TlsIdentity } from './tls.ts';
@@ -90,8 +90,8 @@ export class PeerAgent extends Agent {
           settle();
           return;
         }
-        const reason = refusal(socket as TLSSocket, identity);
-        const fingerprint = leafFingerprint(socket as TLSSocket);
+        const reason = socket instanceof TLSSocket ? refusal(socket, identity) : 'the connection is not TLS';
+        const fingerprint = socket instanceof TLSSocket ? leafFingerprint(socket) : undefined;
         if (reason === undefined && fingerprint !== undefined) onCertificate(fingerprint);
         settle(reason === undefined ? undefined : identityError(name, reason));
       });
@@ -105,7 +105,7 @@ const UNREACHABLE = { hint: 'Is the server running, and is the address right?' }
 /** What a fault of the network or of TLS means, in a fresh error that carries nothing of the old one. */
 export function connectionError(name: string, error: unknown): QuorateError {
   if (error instanceof QuorateError) return error;
-  const code = String((error as NodeJS.ErrnoException).code ?? 'UNKNOWN').replace(/[^A-Z0-9_]/g, '');
+  const code = ((error as NodeJS.ErrnoException).code ?? 'UNKNOWN').replace(/[^A-Z0-9_]/g, '');
   switch (code) {
     case 'ECONNREFUSED':
       return new QuorateError('server-unreachable', `${name} refused the connection`, UNREACHABLE);

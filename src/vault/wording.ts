@@ -8,7 +8,6 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 /** Tokens of both flavours: `s.`, `hvs.`, `b.`, `hvb.`, `r.`, `hvr.` and what follows, however short. */
 const TOKEN = /\b(?:hv)?[sbr]\.[A-Za-z0-9_-]{8,}/g;
 /** Control characters, which could drive a terminal, and marks that turn the writing direction round. */
-// eslint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u0020\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]+/g;
 
 /**

@@ -24,7 +24,6 @@ describe('cleanText', () => {
       fc.property(fc.string({ unit: 'binary', maxLength: 2000 }), (text) => {
         const clean = cleanText(text);
         expect(clean.length).toBeLessThanOrEqual(300);
-        // eslint-disable-next-line no-control-regex
         expect(clean).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e]/);
       }),
     );

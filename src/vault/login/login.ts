@@ -3,7 +3,7 @@ import { QuorateError } from '../../errors.ts';
 import type { Environment } from '../environment.ts';
 import type { Peer } from '../peer.ts';
 import type { AuthSettings } from './settings.ts';
-import { Secret } from '../../secret.ts';
+import type { Secret } from '../../secret.ts';
 import { loginWithToken, tokenFromFile, tokenFromSurroundings } from './token.ts';
 import type { Login } from './outcome.ts';
 import { loginWithUserpass } from './userpass.ts';
