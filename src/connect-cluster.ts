@@ -13,6 +13,9 @@ export const DEFAULT_POLICY: Policy = {
   'shortest-key-validity-days': 365,
 };
 
+/** What a cluster is called that no config describes. */
+const SINGLE = 'server';
+
 /**
  * Resolves what a command's options name: an address of its own, a cluster of the config, or the environment's server.
  * @throws QuorateError `cluster-unknown`, `usage` (both an address and a cluster), `environment-hostile`.
@@ -31,7 +34,7 @@ export async function connectCluster(
         '--address names a single server; --cluster and --peer name what quorate.yaml describes',
       );
     }
-    return { name: 'server', policy, peers: [connectPeer(singleServer(choice, env, cwd))] };
+    return { name: SINGLE, policy, peers: [connectPeer(singleServer(choice, env, cwd))] };
   }
   if (
     config !== undefined &&
@@ -43,12 +46,12 @@ export async function connectCluster(
     return { name, policy, config: cluster, peers: peers.map((peer) => connectPeer(settingsOf(peer, cluster, env))) };
   }
   const settings = settingsFromEnvironment(env);
-  if (settings === undefined) {
+  if (settings === undefined || (choice.cluster ?? SINGLE) !== SINGLE) {
     throw new QuorateError('cluster-unknown', 'no cluster is named, and there is no quorate.yaml here', {
       hint: 'Write a quorate.yaml, name one with --config, or give --address or BAO_ADDR.',
     });
   }
-  return { name: 'server', policy, peers: [connectPeer({ ...settings, ...flags(choice, cwd) })] };
+  return { name: SINGLE, policy, peers: [connectPeer({ ...settings, ...flags(choice, cwd) })] };
 }
 
 function singleServer(

@@ -32,3 +32,20 @@ export function acceptedFindings(values: {
   }
   return new Map(accept.map((code) => [code, reason ?? '']));
 }
+
+interface ConductValues {
+  readonly accept?: readonly string[];
+  readonly reason?: string;
+  readonly records?: string;
+  readonly reset?: boolean;
+}
+
+/** The options of a command that `conduct` takes as they are. */
+export function conductValues({ accept, reason, records, reset }: ConductValues): ConductValues {
+  return {
+    ...(accept === undefined ? {} : { accept }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(records === undefined ? {} : { records }),
+    ...(reset === undefined ? {} : { reset }),
+  };
+}

@@ -1,0 +1,102 @@
+import { createHash } from 'node:crypto';
+import { dirname, resolve } from 'node:path';
+import type { Finding, Step } from '../../ceremony/kind.ts';
+import type { LoadedScript } from '../../ceremony/load.ts';
+import { EXIT } from '../../errors.ts';
+import { readText } from '../../files.ts';
+import { tableLines, wrapLines } from '../../ui/table.ts';
+import type { Paint } from '../../ui/terminal.ts';
+import { ceremonyTools } from '../ceremony-setting.ts';
+import { defineCommand } from '../command.ts';
+
+/** `quorate ceremony check`: every fault of a script at once, and the numbered steps that `run` will take. */
+export const command = defineCommand({
+  arguments: [{ name: 'SCRIPT', description: 'the script' }],
+  options: { live: { description: 'also compare it with the real cluster; changes nothing there' } },
+  examples: [
+    { command: 'quorate ceremony check ceremonies/init.yaml', text: 'the script and the keys that it names' },
+    {
+      command: 'quorate ceremony check ceremonies/init.yaml --live',
+      text: 'and the cluster; do this before people are gathered',
+    },
+  ],
+  async run(context, values, [file = '']) {
+    const path = resolve(context.cwd, file);
+    const [{ loadScript, scriptKeys }, tools, config, { DEFAULT_POLICY }, { digestWords }] = await Promise.all([
+      import('../../ceremony/load.ts'),
+      ceremonyTools(context),
+      context.config(),
+      import('../../connect-cluster.ts'),
+      import('../../ceremony/record/words.ts'),
+    ]);
+    const loaded = await loadScript(await readText(path), file);
+    const { script, kind } = loaded;
+    const policy = config?.policy ?? DEFAULT_POLICY;
+    const { keys, findings } = await scriptKeys(script, dirname(path), tools, policy['shortest-key-validity-days']);
+    const all: Finding[] = [...findings];
+    if (values.live === true) {
+      const cluster = await context.cluster({ cluster: script.cluster });
+      all.push(...(await kind.preflight(script, { cluster, policy, tools, signal: context.signal }, keys)));
+    }
+    const steps = kind.steps(script, keys);
+    const failed = all.filter(({ ok }) => !ok).length;
+    const sha256 = createHash('sha256').update(loaded.text).digest('hex');
+    const words = digestWords(`sha256:${sha256}`).join(' ');
+    context.output.result(
+      {
+        kind: kind.name,
+        title: script.title,
+        cluster: script.cluster,
+        script: `sha256:${sha256}`,
+        words,
+        live: values.live === true,
+        findings: all,
+        steps: steps.map(({ id, title, who }, index) => ({ number: index + 1, id, title, who })),
+      },
+      () => [
+        `${script.title}   ${kind.name} on ${script.cluster}`,
+        `script sha256 ${sha256}`,
+        ...wrapLines(words, 80, '  '),
+        ...findingLines(all, context.output.paint),
+        '',
+        'What will happen',
+        ...stepLines(steps, script),
+        '',
+        `${failed === 0 ? 'No fault' : `${failed.toString()} fault${failed === 1 ? '' : 's'}`}.${values.live === true ? '' : ' The cluster was not looked at: --live does.'} Nothing was changed.`,
+      ],
+    );
+    return failed === 0 ? EXIT.done : EXIT.refused;
+  },
+});
+
+function findingLines(findings: readonly Finding[], paint: Paint): string[] {
+  if (findings.length === 0) return [];
+  return [
+    '',
+    'Before anyone is asked',
+    ...findings.flatMap(({ ok, code, finding, mend }) => [
+      ...hanging(`  ${ok ? paint.good('ok  ') : paint.bad('FAIL')}  `, `${finding}${ok ? '' : ` (${code})`}`),
+      ...(ok || mend === undefined ? [] : wrapLines(mend, 80, '        ')),
+    ]),
+  ];
+}
+
+/** The printed script: what `run` follows, with the people's own steps in their places. */
+export function stepLines(steps: readonly Step[], script: LoadedScript['script']): string[] {
+  const rows = steps.flatMap(({ id, title, who }, index) => [
+    ...script.people
+      .filter(({ before }) => before === id)
+      .flatMap(({ say, record }) => [
+        ...hanging('      people  ', say),
+        ...(record.length === 0 ? [] : hanging('              write down: ', record.join(', '))),
+      ]),
+    ...hanging(`  ${(index + 1).toString().padStart(2)}  ${id.padEnd(11)} `, `${title} (${who})`),
+  ]);
+  return rows;
+}
+
+function hanging(lead: string, text: string): string[] {
+  const [first = '', ...rest] = wrapLines(text, 80, ' '.repeat(18));
+  const [one = ''] = tableLines([[`${lead}${first.trimStart()}`]]);
+  return [one, ...rest];
+}

@@ -1,0 +1,128 @@
+import { access, copyFile, constants } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
+import type { CeremonyOutcome, CeremonySetting } from '../../ceremony/engine.ts';
+import { ROSTER_FILE } from '../../ceremony/kinds/init/roster.ts';
+import type { LoadedScript } from '../../ceremony/load.ts';
+import type { Roster } from '../../ceremony/roster/schema.ts';
+import type { ConnectedCluster, Context } from '../../context.ts';
+import type { Programs } from '../../programs/programs.ts';
+import { acceptedFindings, ceremonyTools, quorateBuild } from '../ceremony-setting.ts';
+import { createRoom } from '../room.ts';
+import type { ShareSource } from '../share-sources.ts';
+
+export interface ConductOptions {
+  readonly loaded: LoadedScript;
+  /** The script's file for the record, and the folder its files are relative to. */
+  readonly scriptFile: string;
+  readonly scriptFolder: string;
+  readonly cluster: ConnectedCluster;
+  readonly sources?: readonly ShareSource[];
+  readonly reset?: boolean;
+  readonly accept?: readonly string[];
+  readonly reason?: string;
+  /** Resumes the ceremony in this folder. */
+  readonly resume?: string;
+  readonly records?: string;
+}
+
+/** Where records go: what the option says, else the config, else `records` here. */
+export async function recordsFolder(context: Context, named?: string): Promise<string> {
+  if (named !== undefined) return resolve(context.cwd, named);
+  return (await context.config())?.records ?? resolve(context.cwd, 'records');
+}
+
+/**
+ * Runs or resumes a ceremony with the people at this terminal, and says where its record is, whatever happens.
+ * @throws as `startCeremony` and `resumeCeremony`.
+ */
+export async function conduct(context: Context, options: ConductOptions): Promise<CeremonyOutcome> {
+  const [{ startCeremony, resumeCeremony }, programs] = await Promise.all([
+    import('../../ceremony/engine.ts'),
+    context.programs(),
+  ]);
+  const setting = await ceremonySetting(context, programs, options);
+  let folder = options.resume;
+  try {
+    if (folder !== undefined) return await resumeCeremony(options.loaded, setting, folder);
+    return await startCeremony(options.loaded, setting, {
+      records: await recordsFolder(context, options.records),
+      scriptFile: options.scriptFile,
+      rehearsal: false,
+      onFolder: (made) => {
+        folder = made;
+      },
+    });
+  } catch (error) {
+    if (folder !== undefined) {
+      context.output.say();
+      context.output.say(`record  ${folder}`);
+      context.output.say(`        go on with: quorate ceremony resume ${relative(context.cwd, folder)}`);
+    }
+    throw error;
+  }
+}
+
+async function ceremonySetting(
+  context: Context,
+  programs: Programs,
+  options: ConductOptions,
+): Promise<CeremonySetting> {
+  const { output } = context;
+  const { cluster } = options;
+  const rosters = await loadRosters(context, cluster.name);
+  return {
+    cluster,
+    policy: cluster.policy,
+    tools: await ceremonyTools(context),
+    signal: context.signal,
+    ...rosters,
+    scriptFolder: options.scriptFolder,
+    quorate: await quorateBuild(),
+    accepted: acceptedFindings(options),
+    people: createRoom(context, programs, {
+      ...(rosters.roster === undefined ? {} : { roster: rosters.roster }),
+      ...(options.sources === undefined ? {} : { sources: options.sources }),
+      ...(options.reset === undefined ? {} : { reset: options.reset }),
+    }),
+    onStep: (number, step, steps) => {
+      output.say();
+      output.say(
+        output.paint.strong(`${number.toString()}/${steps.toString()}  ${step.title}`) +
+          output.paint.dim(`   ${step.who}`),
+      );
+    },
+  };
+}
+
+/** The cluster's roster, and those of the other clusters in quorate.yaml, whose shares are then called by their name. */
+async function loadRosters(
+  context: Context,
+  name: string,
+): Promise<{ roster?: Roster; otherRosters: readonly Roster[] }> {
+  const clusters = Object.entries((await context.config())?.clusters ?? {});
+  let roster: Roster | undefined;
+  const otherRosters: Roster[] = [];
+  for (const [key, { roster: file }] of clusters) {
+    if (file === undefined || !(await exists(file))) continue;
+    const { loadRoster } = await import('../../ceremony/roster/roster.ts');
+    const loaded = await loadRoster(file);
+    if (key === name) roster = loaded;
+    else otherRosters.push(loaded);
+  }
+  return { otherRosters, ...(roster === undefined ? {} : { roster }) };
+}
+
+/** Puts the roster of a new cluster where quorate.yaml looks for it, unless something is there. */
+export async function placeRoster(cluster: ConnectedCluster, folder: string): Promise<string | undefined> {
+  const place = cluster.config?.roster;
+  if (place === undefined || (await exists(place))) return undefined;
+  await copyFile(join(folder, ROSTER_FILE), place, constants.COPYFILE_EXCL);
+  return place;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
