@@ -50,6 +50,10 @@ export interface Context {
    * Connects lazily: nothing is sent yet. @throws QuorateError `cluster-unknown`, `environment-hostile`, `usage`.
    */
   cluster(choice: ClusterChoice): Promise<ConnectedCluster>;
+  /** The limits that `quorate.yaml` sets, or the default ones. */
+  policy(): Promise<Policy>;
+  /** The peers of a cluster that another config file describes, and nothing but that file. */
+  peersOf(configFile: string, cluster: string): Promise<readonly Peer[]>;
   /** gpg, ssh-keygen and what runs them, loaded at the first call. */
   programs(): Promise<Programs>;
   /** OpenPGP with keys in files, loaded at the first call. */
@@ -87,6 +91,16 @@ export async function createContext(
       const cluster = await connectCluster(choice, await context.config(), env, cwd);
       connected.push(...cluster.peers);
       return cluster;
+    },
+    policy: async () => (await context.config())?.policy ?? (await import('./connect-cluster.ts')).DEFAULT_POLICY,
+    peersOf: async (configFile, cluster) => {
+      const [{ connectCluster }, { loadConfig }] = await Promise.all([
+        import('./connect-cluster.ts'),
+        import('./config.ts'),
+      ]);
+      const { peers } = await connectCluster({ cluster }, await loadConfig(configFile), {}, cwd);
+      connected.push(...peers);
+      return peers;
     },
     programs: async () => (await import('./programs/programs.ts')).loadPrograms(env),
     openpgp: async () => (await import('./openpgp/openpgp.ts')).loadOpenPgp(),

@@ -33,7 +33,7 @@ export const command = defineCommand({
     { command: 'quorate rehearse --stop /tmp/quorate-x1y2', text: 'end the kept cluster' },
   ],
   async run(context, values, args) {
-    const { output, signal, env, cwd } = context;
+    const { output, signal, cwd } = context;
     const programs = await context.programs();
     if (values.stop !== undefined) {
       const { stopKept } = await import('../rehearsal/kept.ts');
@@ -46,21 +46,18 @@ export const command = defineCommand({
     if (values.interactive === true && !context.prompts.interactive) {
       throw new QuorateError('terminal-needed', '--interactive needs a terminal');
     }
-    const [{ rehearse }, { findServer }, { readTemplate }] = await Promise.all([
+    const [{ rehearse }, { readTemplate }] = await Promise.all([
       import('../rehearsal/rehearse.ts'),
-      import('../programs/bao.ts'),
+
       import('../templates.ts'),
     ]);
     const [file] = args;
     const script = file === undefined ? await readTemplate('init') : { text: await readText(resolve(cwd, file)), file };
-    const binary = await findServer('openbao', env);
+    const binary = await programs.findServer('openbao');
     const directory =
       values.directory === undefined
         ? await realpath(await mkdtemp(join(tmpdir(), 'quorate-rehearsal-')))
         : resolve(cwd, values.directory);
-    const { connectCluster, DEFAULT_POLICY } = await import('../connect-cluster.ts');
-    const { loadConfig } = await import('../config.ts');
-    const config = await context.config();
     const { createRoom } = await import('./room.ts');
     const started = Date.now();
     const rehearsal = await rehearse({
@@ -69,9 +66,8 @@ export const command = defineCommand({
       binary,
       programs,
       tools: await ceremonyTools(context),
-      policy: config?.policy ?? DEFAULT_POLICY,
-      connect: async (configFile) =>
-        (await connectCluster({ cluster: 'rehearsal' }, await loadConfig(configFile), {}, cwd)).peers,
+      policy: await context.policy(),
+      connect: (configFile) => context.peersOf(configFile, 'rehearsal'),
       quorate: await quorateBuild(),
       say: (line) => {
         output.say(line);

@@ -4,7 +4,7 @@ import type { Context } from '../context.ts';
 import { QuorateError } from '../errors.ts';
 import type { Programs } from '../programs/programs.ts';
 import type { Secret } from '../secret.ts';
-import { tableLines } from '../ui/table.ts';
+import { tableLines } from '../layout.ts';
 import { readShareSource, type ShareSource } from './share-sources.ts';
 
 export interface RoomOptions {

@@ -1,6 +1,6 @@
 import { EXIT } from '../errors.ts';
 import { clockSkew, type PeerSurvey, surveyPeers } from '../ceremony/survey.ts';
-import { tableLines } from '../ui/table.ts';
+import { tableLines } from '../layout.ts';
 import { clusterChoice, clusterOptions } from './cluster-options.ts';
 import { defineCommand } from './command.ts';
 

@@ -1,5 +1,5 @@
 import { isQuorateError, EXIT } from '../errors.ts';
-import { tableLines } from '../ui/table.ts';
+import { tableLines } from '../layout.ts';
 import { acceptOptions, conductValues } from './ceremony-setting.ts';
 import { clusterChoice, clusterOptions } from './cluster-options.ts';
 import { defineCommand } from './command.ts';

@@ -1,3 +1,4 @@
+import type { Flavour } from '../vault/flavour.ts';
 import type { Gpg } from './gpg.ts';
 import type { Environment, RunProgram } from './run.ts';
 import type { SshKeygen } from './ssh-keygen.ts';
@@ -7,6 +8,8 @@ export interface Programs {
   readonly run: RunProgram;
   readonly sshKeygen: SshKeygen;
   readonly gpg: Gpg;
+  /** The program of a real server, for throwaway clusters. @throws QuorateError `program-missing`. */
+  readonly findServer: (flavour: Flavour) => Promise<string>;
 }
 
 /** The adapters, loaded when a command first asks for them. `env` is what programs get their few variables from. */
@@ -17,5 +20,10 @@ export async function loadPrograms(env: Environment): Promise<Programs> {
     import('./gpg.ts'),
   ]);
   const run = programRunner(env);
-  return { run, sshKeygen: sshKeygen(run), gpg: gpg(run, env) };
+  return {
+    run,
+    sshKeygen: sshKeygen(run),
+    gpg: gpg(run, env),
+    findServer: async (flavour) => (await import('./bao.ts')).findServer(flavour, env),
+  };
 }

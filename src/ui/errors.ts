@@ -1,6 +1,6 @@
 import { isQuorateError, EXIT, QuorateError } from '../errors.ts';
 import { colourAllowed } from './output.ts';
-import { wrapLines } from './table.ts';
+import { wrapLines } from '../layout.ts';
 
 interface ErrorStreams {
   readonly stdout: NodeJS.WriteStream;

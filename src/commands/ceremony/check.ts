@@ -4,7 +4,7 @@ import type { Finding, Step } from '../../ceremony/kind.ts';
 import type { LoadedScript } from '../../ceremony/load.ts';
 import { EXIT } from '../../errors.ts';
 import { readText } from '../../files.ts';
-import { tableLines, wrapLines } from '../../ui/table.ts';
+import { tableLines, wrapLines } from '../../layout.ts';
 import type { Paint } from '../../ui/terminal.ts';
 import { ceremonyTools } from '../ceremony-setting.ts';
 import { defineCommand } from '../command.ts';
@@ -22,16 +22,14 @@ export const command = defineCommand({
   ],
   async run(context, values, [file = '']) {
     const path = resolve(context.cwd, file);
-    const [{ loadScript, scriptKeys }, tools, config, { DEFAULT_POLICY }, { digestWords }] = await Promise.all([
+    const [{ loadScript, scriptKeys }, tools, policy, { digestWords }] = await Promise.all([
       import('../../ceremony/load.ts'),
       ceremonyTools(context),
-      context.config(),
-      import('../../connect-cluster.ts'),
+      context.policy(),
       import('../../ceremony/record/words.ts'),
     ]);
     const loaded = await loadScript(await readText(path), file);
     const { script, kind } = loaded;
-    const policy = config?.policy ?? DEFAULT_POLICY;
     const { keys, findings } = await scriptKeys(script, dirname(path), tools, policy['shortest-key-validity-days']);
     const all: Finding[] = [...findings];
     if (values.live === true) {

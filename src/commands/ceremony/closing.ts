@@ -1,7 +1,7 @@
 import { relative } from 'node:path';
 import type { CeremonyOutcome } from '../../ceremony/engine.ts';
 import { digestWords } from '../../ceremony/record/words.ts';
-import { wrapLines } from '../../ui/table.ts';
+import { wrapLines } from '../../layout.ts';
 
 /** What people do at the end of a ceremony: compare the head, sign, keep. */
 export function closingLines({ folder, head }: CeremonyOutcome, roster?: string): string[] {

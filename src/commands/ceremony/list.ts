@@ -1,4 +1,4 @@
-import { tableLines } from '../../ui/table.ts';
+import { tableLines } from '../../layout.ts';
 import { defineCommand } from '../command.ts';
 
 /** `quorate ceremony list`: the kinds of ceremony. */

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { makeProof, renderProof } from '../../ceremony/proof.ts';
 import { shareText } from '../../ceremony/share.ts';
@@ -42,9 +43,12 @@ export const command = defineCommand({
     const stdout = await context.secretOutput();
     if (!wantsProof && values.output === undefined) stdout.refuseTerminal();
 
-    const { messageBytes } = await context.openpgp();
-    const message = messageBytes(await readBounded(resolve(context.cwd, file), MESSAGE_LIMIT));
-    const share = await openShare(message, await opener(context, values.key, values['gnupg-home']));
+    const openpgp = await context.openpgp();
+    const message = openpgp.messageBytes(await readBounded(resolve(context.cwd, file), MESSAGE_LIMIT));
+    const way = await opener(context, values.key, values['gnupg-home']);
+    const share = await openShare(message, way).finally(() => {
+      if (way.kind === 'file') way.key.fill(0);
+    });
     try {
       if (wantsProof) {
         const proof = makeProof(share, message, { holder: values.holder, ceremony: values.ceremony });
@@ -74,9 +78,20 @@ async function opener(context: Context, key: string | undefined, home: string | 
   return {
     kind: 'file',
     openpgp: await context.openpgp(),
-    key: await readBounded(resolve(context.cwd, key), KEY_LIMIT),
+    key: await readKeyFile(resolve(context.cwd, key)),
     passphrase: () => context.prompts.secret('Passphrase of the key', { instead: 'gpg, by leaving --key out' }),
   };
+}
+
+/** Byte for byte, unlike a secret of text: a binary key may end with what looks like a newline. */
+async function readKeyFile(path: string): Promise<Uint8Array> {
+  const bytes = await readBounded(path, KEY_LIMIT);
+  const { mode } = await stat(path);
+  if ((mode & 0o077) === 0) return bytes;
+  bytes.fill(0);
+  throw new QuorateError('file-mode', `${path} can be read by others (mode ${(mode & 0o777).toString(8)})`, {
+    hint: `chmod 600 ${path}, and consider whether somebody has copied the key in it.`,
+  });
 }
 
 async function writeShareFile(path: string, text: Secret): Promise<void> {

@@ -104,9 +104,9 @@ async function keyFingerprints(context: Context, values: EnrollValues): Promise<
   const { 'pgp-key': pgp, 'ssh-key': ssh } = values;
   const keys: { pgp?: string; ssh?: string } = {};
   if (pgp !== undefined) {
-    const { checkPublicKey } = await context.openpgp();
+    const openpgp = await context.openpgp();
     const bytes = await readBounded(resolve(context.cwd, pgp));
-    keys.pgp = (await checkPublicKey(bytes, { now: new Date(), minimumValidityDays: 0 })).fingerprint;
+    keys.pgp = (await openpgp.checkPublicKey(bytes, { now: new Date(), minimumValidityDays: 0 })).fingerprint;
   }
   if (ssh !== undefined) {
     const { sshKeygen } = await context.programs();
