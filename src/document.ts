@@ -137,7 +137,7 @@ function inspect(
     return;
   }
   if (!isNode(node)) return;
-  if ('anchor' in node && node.anchor !== undefined) fault('an anchor (&) has no place here', place(node));
+  if (node.anchor !== undefined) fault('an anchor (&) has no place here', place(node));
   if (node.tag !== undefined) fault('a tag (!) has no place here', place(node));
   if (isScalar(node)) {
     inspectScalar(node.value, node.source, place(node), fault);

@@ -6,7 +6,7 @@ import { type Fault, QuorateError } from '../src/errors.ts';
 
 const person = v.strictObject({ name: v.string(), x: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{2}$/))) });
 const schema = v.strictObject({ title: v.string(), shares: v.pipe(v.number(), v.integer()), people: v.array(person) });
-const json: v.GenericSchema<unknown> = v.unknown();
+const json: v.GenericSchema = v.unknown();
 
 function faults(text: string, against: v.GenericSchema = schema): readonly Fault[] {
   try {
@@ -39,7 +39,7 @@ describe('parseDocument', () => {
     const text = `title: [${secret}]\nshares: ${secret}z\npeople: ${secret}\n`;
     expect(JSON.stringify(faults(text))).not.toContain('abab');
     expect(JSON.stringify(faults(`title: "${secret}\\q"`))).not.toContain('abab');
-    expect(JSON.stringify(faults(`${secret}`))).not.toContain('abab');
+    expect(JSON.stringify(faults(secret))).not.toContain('abab');
   });
 
   test.each([

@@ -194,8 +194,8 @@ async function trialEncrypt(binary: Uint8Array, fingerprint: string, date: Date)
   try {
     const key = await readKey({ binaryKey: binary });
     const message = await createMessage({ binary: new Uint8Array(33) });
-    const sealed = await encrypt({ message, encryptionKeys: key, format: 'binary', date });
-    if (key.getFingerprint().toUpperCase() === fingerprint && sealed.length > 0) return;
+    const sealed: unknown = await encrypt({ message, encryptionKeys: key.toPublic(), format: 'binary', date });
+    if (key.getFingerprint().toUpperCase() === fingerprint && sealed instanceof Uint8Array && sealed.length > 0) return;
   } catch {
     // Why does not matter any more: everything that can be named was looked at before.
   }

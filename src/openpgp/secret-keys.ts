@@ -18,13 +18,17 @@ export async function decryptWithKeyFile(input: Uint8Array, keyFile: Uint8Array,
   // An id of zeros hides the recipient, who may be anybody.
   const fits = message.getEncryptionKeyIDs().some((id) => /^0+$/.test(id.toHex()) || key.getKeys(id).length > 0);
   if (!fits) throw undecryptable('the message is encrypted to another key', 'Take the file that bears your own name.');
-  const opened = await decrypt({ message, decryptionKeys: key, format: 'binary' }).catch(() => {
-    throw undecryptable('this key does not decrypt the message', 'The message is damaged, or for another key.');
-  });
+  const opened: { readonly data: unknown } = await decrypt({ message, decryptionKeys: key, format: 'binary' }).catch(
+    () => {
+      throw undecryptable('this key does not decrypt the message', 'The message is damaged, or for another key.');
+    },
+  );
+  const { data } = opened;
+  if (!(data instanceof Uint8Array)) throw new QuorateError('bug', 'the library gave text for bytes');
   try {
-    return new Secret(opened.data);
+    return new Secret(data);
   } finally {
-    opened.data.fill(0);
+    data.fill(0);
   }
 }
 

@@ -1,11 +1,11 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import * as pgp from 'openpgp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { gpg } from '../../src/programs/gpg.ts';
 import { programRunner } from '../../src/programs/run.ts';
 import { type GnupgHome, gnupgHome } from '../support/gnupg.ts';
+import { armoured, makeKeyPair, sealTo } from '../support/pgp.ts';
 
 const program = gpg(programRunner(process.env), process.env);
 let home: GnupgHome;
@@ -21,10 +21,7 @@ afterAll(async () => {
   await home.remove();
 });
 
-async function sealed(text = 'abc', to = fingerprint): Promise<Uint8Array> {
-  const encryptionKeys = await pgp.readKey({ binaryKey: await home.exportKey(to) });
-  return await pgp.encrypt({ message: await pgp.createMessage({ text }), encryptionKeys, format: 'binary' });
-}
+const sealed = async () => await sealTo(await home.exportKey(fingerprint), 'abc');
 
 describe('decrypt', () => {
   test('gives what was encrypted, in every form, and leaves no file', async () => {
@@ -32,7 +29,7 @@ describe('decrypt', () => {
     const before = (await readdir(home.path)).sort();
     const forms = [
       message,
-      Buffer.from(pgp.armor(pgp.enums.armor.message, message)),
+      Buffer.from(armoured(message)),
       Buffer.from(Buffer.from(message).toString('base64')),
       Buffer.from(Buffer.from(message).toString('hex')),
     ];
@@ -76,20 +73,10 @@ describe('decrypt', () => {
     const own = await gnupgHome();
     try {
       await askBy(own.path, answer);
-      const { publicKey, privateKey } = await pgp.generateKey({
-        userIDs: [{ name: 'Shy' }],
-        passphrase: 'horse',
-        format: 'binary',
-      });
+      const { publicKey, privateKey } = await makeKeyPair('horse');
       await writeFile(join(own.path, 'shy.key'), privateKey);
       await own.gpg('--import', join(own.path, 'shy.key'));
-      const encryptionKeys = await pgp.readKey({ binaryKey: publicKey });
-      const sealedToShy = await pgp.encrypt({
-        message: await pgp.createMessage({ text: 'abc' }),
-        encryptionKeys,
-        format: 'binary',
-      });
-      await expect(program.decrypt(sealedToShy, { home: own.path })).rejects.toMatchObject({
+      await expect(program.decrypt(await sealTo(publicKey, 'abc'), { home: own.path })).rejects.toMatchObject({
         code,
         message: expect.stringMatching(message) as string,
       });

@@ -30,7 +30,7 @@ const ssh = v.pipe(v.string(), v.regex(/^SHA256:[A-Za-z0-9+/]{43}$/, 'as ssh-key
 const entries = {
   'holder': personName,
   'x': coordinate,
-  'fingerprint': fingerprint,
+  fingerprint,
   /** The OpenPGP key that the share was encrypted to, and the SSH key that its holder signs with. */
   'pgp': v.optional(pgp),
   'ssh': v.optional(ssh),

@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import * as pgp from 'openpgp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseProof } from '../../../src/ceremony/proof.ts';
 import { loadRoster } from '../../../src/ceremony/roster/roster.ts';
 import { fingerprintShare, hasFingerprint } from '../../../src/ceremony/share.ts';
 import { type GnupgHome, gnupgHome } from '../../support/gnupg.ts';
+import { sealTo } from '../../support/pgp.ts';
 import { openTerminal } from '../../support/terminal.ts';
 import { sample, sampleText } from '../../ceremony/roster/samples.ts';
 
@@ -32,10 +32,7 @@ afterAll(async () => {
 
 const at = (name: string) => join(folder, name);
 
-async function sealed(text: string): Promise<Uint8Array> {
-  const encryptionKeys = await pgp.readKey({ binaryKey: await home.exportKey(alice) });
-  return await pgp.encrypt({ message: await pgp.createMessage({ text }), encryptionKeys, format: 'binary' });
-}
+const sealed = async (text: string) => await sealTo(await home.exportKey(alice), text);
 
 interface Ended {
   readonly status: number | null;
@@ -159,6 +156,9 @@ describe('custodian decrypt', () => {
 
   test('decrypts with a key file, and without gpg', async () => {
     await writeFile(at('alice.key'), await home.gpg('--export-secret-keys', alice));
+    await chmod(at('alice.key'), 0o644);
+    expect(errorOf(await custodian(['decrypt', 'alice.pgp', '--key', 'alice.key']))).toBe('file-mode');
+    await chmod(at('alice.key'), 0o600);
     const empty = await mkdtemp('/tmp/qg-');
     try {
       const { stdout } = await custodian(['decrypt', 'alice.pgp', '--key', 'alice.key']);
