@@ -48,7 +48,9 @@ export async function scriptKeys(
   tools: CeremonyTools,
   minimumValidityDays: number,
 ): Promise<{ readonly keys: ScriptKeys; readonly findings: readonly Finding[] }> {
-  const named: NamedKey[] = custodiansOf(script).map(({ name, pgp }) => ({ holder: name, pgp }));
+  const named: NamedKey[] = custodiansOf(script).flatMap(({ name, pgp }) =>
+    pgp === undefined ? [] : [{ holder: name, pgp }],
+  );
   const root = (script as { 'root-token'?: { pgp: NamedKey['pgp'] } })['root-token'];
   if (root !== undefined) named.push({ holder: 'root token', pgp: root.pgp });
   return loadScriptKeys(named, folder, tools, minimumValidityDays);

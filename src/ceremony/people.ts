@@ -31,7 +31,7 @@ export interface ShareProof {
 
 export interface IssuedShare {
   readonly holder: string;
-  /** The file with the share as the server encrypted it. */
+  /** The file with the share as the server sent it: encrypted, or in a lab's init in clear. */
   readonly file: string;
   readonly ciphertext: Uint8Array;
   readonly pgpFingerprint?: string;
@@ -54,7 +54,7 @@ export interface People {
   /** Has one custodian decrypt their new share and takes the fingerprint. */
   prove(share: IssuedShare): Promise<ShareProof>;
   /** Decrypts a message to the administrator (the root token). */
-  decrypt(what: string, message: Uint8Array, pgpFingerprint: string): Promise<Secret>;
+  decrypt(what: string, message: Uint8Array, pgpFingerprint: string | undefined): Promise<Secret>;
   /** A new password, asked twice. */
   newPassword(question: string): Promise<Secret>;
   password(question: string): Promise<Secret>;

@@ -29,7 +29,8 @@ export const sshKey = v.strictObject({
 
 const person = { name: personName, affiliation: v.optional(line), ssh: v.optional(sshKey) } as const;
 export const participant = v.strictObject(person);
-export const custodian = v.strictObject({ ...person, pgp: pgpKey });
+/** Without a key only in a lab's init; kinds that issue shares refuse it. */
+export const custodian = v.strictObject({ ...person, pgp: v.optional(pgpKey) });
 
 /** Entries of the schema that every kind spreads into its own. */
 export const COMMON = {
@@ -54,8 +55,7 @@ export const COMMON = {
 export type Participant = v.InferOutput<typeof participant>;
 export type Custodian = v.InferOutput<typeof custodian>;
 
-const common = v.object({ ceremony: v.string(), ...COMMON });
-export type CommonScript = v.InferOutput<typeof common>;
+export type CommonScript = v.InferOutput<v.ObjectSchema<{ readonly ceremony: v.StringSchema<undefined> } & typeof COMMON, undefined>>;
 
 /** `Alice Example` as a file name: `alice-example`. Names that differ only in signs give the same one; scripts refuse that. */
 export function fileNameOf(name: string): string {
@@ -84,7 +84,7 @@ export function participantFaults(script: CommonScript, custodians: readonly Cus
       seen.set(key, role);
     }
   }
-  const keys = custodians.map((one) => one.pgp.fingerprint);
+  const keys = custodians.flatMap(({ pgp }) => pgp?.fingerprint ?? []);
   for (const [index, key] of keys.entries()) {
     if (keys.indexOf(key) !== index) faults.push(`two custodians have the same OpenPGP key ${key}`);
   }

@@ -3,9 +3,9 @@ import type { Roster } from '../ceremony/roster/schema.ts';
 import type { Context } from '../context.ts';
 import { QuorateError } from '../errors.ts';
 import type { Programs } from '../programs/programs.ts';
-import type { Secret } from '../secret.ts';
+import { Secret } from '../secret.ts';
 import { tableLines } from '../layout.ts';
-import { readShareSource, type ShareSource } from './share-sources.ts';
+import { isPgpMessage, readShareSource, type ShareSource } from './share-sources.ts';
 
 export interface RoomOptions {
   readonly roster?: Roster;
@@ -64,7 +64,7 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
 
   async function proveHere({ holder, ciphertext }: IssuedShare): Promise<ShareProof> {
     const { fingerprintShare, parseShare } = await import('../ceremony/share.ts');
-    const text = await programs.gpg.decrypt(ciphertext, gpgOptions(holder));
+    const text = await open(ciphertext, holder);
     try {
       const share = parseShare(text);
       try {
@@ -75,6 +75,11 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
     } finally {
       text.wipe();
     }
+  }
+
+  /** A lab's init issues in clear; everything else is for gpg. */
+  async function open(message: Uint8Array, who?: string): Promise<Secret> {
+    return isPgpMessage(message) ? programs.gpg.decrypt(message, gpgOptions(who)) : new Secret(message);
   }
 
   return {
@@ -98,6 +103,7 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
     },
 
     async prove(issued) {
+      if (!isPgpMessage(issued.ciphertext)) return { ...(await proveHere(issued)), how: 'read in clear' };
       for (;;) {
         output.say();
         output.say(`${issued.holder}: ${issued.file}`);
@@ -118,8 +124,8 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
     },
 
     async decrypt(what, message) {
-      output.say(`Decrypting ${what} with gpg`);
-      return programs.gpg.decrypt(message, gpgOptions(undefined));
+      output.say(`Reading ${what}`);
+      return open(message);
     },
 
     async newPassword(question) {

@@ -34,7 +34,7 @@ export function shareSources(values: {
 }
 
 /** How a PGP message starts: armour, or a packet of tag 1 (RFC 9580 4.3), which no share in text form can start with. */
-function isPgpMessage(bytes: Uint8Array): boolean {
+export function isPgpMessage(bytes: Uint8Array): boolean {
   const first = bytes[0] ?? 0;
   return first >= 0x80 || new TextDecoder().decode(bytes.subarray(0, 27)).startsWith('-----BEGIN PGP MESSAGE');
 }

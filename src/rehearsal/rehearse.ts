@@ -126,7 +126,8 @@ async function live(
       scriptFile: 'init.yaml',
       rehearsal: true,
       onFolder: (folder) => {
-        for (const name of cast.custodians) shares.push({ name, shareFile: join(folder, shareFile(name)) });
+        for (const name of cast.custodians)
+          shares.push({ name, shareFile: join(folder, shareFile(cast.script, name)) });
       },
     });
     say('Restarting every peer: all are sealed now');

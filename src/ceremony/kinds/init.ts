@@ -11,6 +11,19 @@ import { RootAccess } from './init/root-access.ts';
 import { auditStep, revokeStep, wayBackStep, writesStep } from './init/first-use.ts';
 import { unsealStep } from './init/unseal.ts';
 
+/** Either everybody has a key, or the script says in so many words that nobody has. */
+function keyFaults(script: InitScript): string[] {
+  const keyless = script.custodians.filter(({ pgp }) => pgp === undefined).map(({ name }) => name);
+  if (script['insecure-plain-shares']) {
+    const keyed = keyless.length < script.custodians.length || script['root-token'] !== undefined;
+    return keyed ? ['insecure-plain-shares is for a script without OpenPGP keys; take out the one or the others'] : [];
+  }
+  return [
+    ...keyless.map((name) => `${name} has no OpenPGP key, so that the share would leave the server in clear`),
+    ...(script['root-token'] === undefined ? ['root-token names no OpenPGP key'] : []),
+  ];
+}
+
 /**
  * Takes an empty cluster to an unsealed one whose shares all custodians can read, with a way back in and no root token.
  * Everything that can fail for a reason known beforehand fails in `preflight`, while starting over costs nothing.
@@ -26,6 +39,7 @@ export const init: Kind<InitScript> = {
         `shares is ${script.shares.toString()}, but ${script.custodians.length.toString()} custodians are named`,
       );
     }
+    faults.push(...keyFaults(script));
     if (script.threshold > script.shares) faults.push('the threshold is larger than the number of shares');
     if (script.threshold === 1 && script.shares > 1)
       faults.push('a threshold of 1 needs shares: 1; the servers refuse it otherwise');

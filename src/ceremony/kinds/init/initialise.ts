@@ -10,16 +10,19 @@ import { fileNameOf } from '../../script.ts';
 import { type InitScript, ROOT_TOKEN } from './script.ts';
 
 const REPLY_FILE = 'init-reply.json';
-const ROOT_TOKEN_FILE = join('issued', 'root-token.pgp');
 
-/** Where the encrypted share of a custodian lies in the ceremony's folder. */
-export function shareFile(name: string): string {
-  return join('issued', `${fileNameOf(name)}.pgp`);
+/** Where the share of a custodian lies in the ceremony's folder: an OpenPGP message, or in a lab's init the share. */
+export function shareFile(script: InitScript, name: string): string {
+  return join('issued', `${fileNameOf(name)}.${script['insecure-plain-shares'] ? 'share' : 'pgp'}`);
 }
 
-/** The encrypted root token, as the server made it. */
-export async function readRootToken(run: Pick<Run, 'folder'>): Promise<Uint8Array> {
-  return readBounded(join(run.folder, ROOT_TOKEN_FILE));
+function rootTokenFile(script: InitScript): string {
+  return join('issued', script['insecure-plain-shares'] ? 'root-token' : 'root-token.pgp');
+}
+
+/** The root token as the server sent it: an OpenPGP message, or in a lab's init the token. */
+export async function readRootToken(script: InitScript, run: Pick<Run, 'folder'>): Promise<Uint8Array> {
+  return readBounded(join(run.folder, rootTokenFile(script)));
 }
 
 /**
@@ -29,7 +32,7 @@ export async function readRootToken(run: Pick<Run, 'folder'>): Promise<Uint8Arra
 export function initialiseStep(script: InitScript, keys: ScriptKeys): Step {
   return {
     id: 'initialise',
-    title: `initialise one peer with ${script.shares.toString()} shares, threshold ${script.threshold.toString()}, each encrypted to its custodian`,
+    title: `initialise one peer with ${script.shares.toString()} shares, threshold ${script.threshold.toString()}, ${script['insecure-plain-shares'] ? 'all IN CLEAR, for a lab' : 'each encrypted to its custodian'}`,
     who: 'administrator',
 
     async done(run) {
@@ -58,7 +61,9 @@ export function initialiseStep(script: InitScript, keys: ScriptKeys): Step {
       const peer = firstPeer(run);
       const seal = await peer.sealStatus({ signal: run.signal });
       const recovery = seal.type !== 'shamir';
-      const pgpKeys = script.custodians.map(({ name }) => keyOf(keys, name));
+      const encryption = script['insecure-plain-shares']
+        ? {}
+        : { pgpKeys: script.custodians.map(({ name }) => keyOf(keys, name)), rootTokenPgpKey: keyOf(keys, ROOT_TOKEN) };
       const sink = await createExclusive(join(run.folder, REPLY_FILE)).catch((error: unknown) => {
         // Left empty by an attempt whose call never left; `done` has seen that nothing is initialised.
         if (isQuorateError(error, 'file-exists')) return reopenEmpty(join(run.folder, REPLY_FILE));
@@ -69,8 +74,7 @@ export function initialiseStep(script: InitScript, keys: ScriptKeys): Step {
         reply = await peer.initialise({
           shares: script.shares,
           threshold: script.threshold,
-          pgpKeys,
-          rootTokenPgpKey: keyOf(keys, ROOT_TOKEN),
+          ...encryption,
           recovery,
         });
         await reply.raw.expose((bytes) => sink.writeFile(bytes));
@@ -113,25 +117,39 @@ async function issueFiles(
   }
   await mkdir(join(run.folder, 'issued'), { recursive: true, mode: 0o700 });
   const issued = new Set(run.events.flatMap((event) => (event.event === 'share.issued' ? [event.file] : [])));
+  const plain = script['insecure-plain-shares'];
   const files = [
-    ...script.custodians.map((one, index) => ({
-      who: one.name,
-      pgp: one.pgp.fingerprint,
-      file: shareFile(one.name),
-      base64: reply.shares[index] ?? '',
+    ...script.custodians.map(({ name, pgp }, index) => ({
+      who: name,
+      pgp: pgp?.fingerprint,
+      file: shareFile(script, name),
+      text: reply.shares[index] ?? '',
     })),
-    { who: ROOT_TOKEN, pgp: script['root-token'].pgp.fingerprint, file: ROOT_TOKEN_FILE, base64: reply.rootToken },
+    {
+      who: ROOT_TOKEN,
+      pgp: script['root-token']?.pgp.fingerprint,
+      file: rootTokenFile(script),
+      text: reply.rootToken,
+    },
   ];
-  for (const { who, pgp, file, base64 } of files) {
-    const message = new Uint8Array(Buffer.from(base64, 'base64'));
-    assertEncrypted(message, who);
-    await writeExclusive(join(run.folder, file), message).catch((error: unknown) => {
+  for (const { who, pgp, file, text } of files) {
+    const content = plain ? new TextEncoder().encode(text) : new Uint8Array(Buffer.from(text, 'base64'));
+    if (!plain) assertEncrypted(content, who);
+    await writeExclusive(join(run.folder, file), content).catch((error: unknown) => {
       if (!isQuorateError(error, 'file-exists')) throw error;
     });
     if (issued.has(file)) continue;
-    const ciphertext = `sha256:${createHash('sha256').update(message).digest('hex')}`;
+    const ciphertext = `sha256:${createHash('sha256').update(content).digest('hex')}`;
     await run.record({ event: 'share.issued', who, pgp, file, ciphertext });
   }
+  if (!plain || issued.size > 0) return;
+  await run.record({
+    event: 'exception',
+    expected: 'shares and root token leave the server encrypted to their holders',
+    happened: 'they were issued in clear, and lie in issued/',
+    decision: 'the script asks for insecure-plain-shares',
+    by: 'the script',
+  });
 }
 
 /**

@@ -21,7 +21,9 @@ export function provedShares(events: readonly RecordLine[]): ReadonlyMap<string,
  * while the cluster is empty and starting over costs nothing. All n are needed, not only the threshold.
  */
 export function proveStep(script: InitScript): Step {
-  const missing = (run: Run): readonly { readonly name: string; readonly pgp: { readonly fingerprint: string } }[] => {
+  const missing = (
+    run: Run,
+  ): readonly { readonly name: string; readonly pgp?: { readonly fingerprint: string } | undefined }[] => {
     const proofs = provedShares(run.events);
     return script.custodians.filter(({ name }) => !proofs.has(name));
   };
@@ -32,12 +34,12 @@ export function proveStep(script: InitScript): Step {
     done: (run) => Promise.resolve(missing(run).length === 0),
     async run(run) {
       for (const { name, pgp } of missing(run)) {
-        const file = shareFile(name);
+        const file = shareFile(script, name);
         const proof = await run.people.prove({
           holder: name,
           file: join(run.folder, file),
           ciphertext: await readBounded(join(run.folder, file)),
-          pgpFingerprint: pgp.fingerprint,
+          ...(pgp === undefined ? {} : { pgpFingerprint: pgp.fingerprint }),
           // A proof of a share that somebody else has proved is a mistake: the wrong file was decrypted.
           taken: new Map([...provedShares(run.events).values()].map((one) => [one.x, one.who ?? ''])),
         });

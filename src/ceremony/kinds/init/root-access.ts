@@ -32,8 +32,8 @@ export class RootAccess {
     if (this.#session !== undefined) return this.#session;
     if (this.#gone) throw new QuorateError('denied', 'the root token has been revoked already');
     const peer = await activePeer(run);
-    const message = await readRootToken(run);
-    const token = await run.people.decrypt('the root token', message, this.#script['root-token'].pgp.fingerprint);
+    const message = await readRootToken(this.#script, run);
+    const token = await run.people.decrypt('the root token', message, this.#script['root-token']?.pgp.fingerprint);
     try {
       const session = peer.session(token);
       const look = await session.read('auth/token/lookup-self', { signal: run.signal });

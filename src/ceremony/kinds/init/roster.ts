@@ -31,7 +31,7 @@ export function rosterOfProofs(
         'holder': name,
         'x': proof.x,
         'fingerprint': { salt: proof.salt, sha256: proof.fingerprint.slice('sha256:'.length) },
-        'pgp': pgp.fingerprint,
+        ...(pgp === undefined ? {} : { pgp: pgp.fingerprint }),
         ...(ssh === undefined ? {} : { ssh: ssh.fingerprint }),
         'status': 'proved' as const,
         'proved-at': proof.time,

@@ -10,9 +10,11 @@ export const initScript = v.strictObject({
   'shares': v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(255)),
   'threshold': v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(255)),
   'custodians': v.pipe(v.array(custodian), v.minLength(1)),
-  'root-token': v.strictObject({ pgp: pgpKey }),
+  'root-token': v.optional(v.strictObject({ pgp: pgpKey })),
   'first-writes': v.optional(v.array(write), []),
   'ceremony-login': v.optional(ceremonyLogin),
+  /** For a lab: no keys; the shares and the root token lie in clear in files of mode 0600. */
+  'insecure-plain-shares': v.optional(v.boolean(), false),
   'audit': v.optional(v.picklist(['required', 'none']), 'required'),
 });
 
