@@ -95,7 +95,7 @@ function optionOf(name: string, spec: OptionSpec): Option {
   const short = spec.short === undefined ? '' : `-${spec.short}, `;
   const option = new Option(`${short}--${name}${spec.value === undefined ? '' : ` <${spec.value}>`}`, spec.description);
   if (spec.choices !== undefined) option.choices([...spec.choices]);
-  if (spec.repeat === true) option.argParser((value: string, before: readonly string[] = []) => [...before, value]);
+  if (spec.repeat === true) option.argParser((value: string, before?: readonly string[]) => [...(before ?? []), value]);
   return option;
 }
 
@@ -125,7 +125,8 @@ function wire(program: Program, path: readonly string[], act: Act, streams: Stre
     const values: Record<string, unknown> = {};
     for (const option of verb.options) {
       // By long name, as commands declare them; commander would turn them into camel case.
-      const value = verb.getOptionValue(option.attributeName()) ?? program.getOptionValue(option.attributeName());
+      const key = option.attributeName();
+      const value: unknown = verb.getOptionValue(key) ?? program.getOptionValue(key);
       if (value !== undefined) values[(option.long ?? '').replace(/^--/, '')] = value;
     }
     await act(verb.args, values);

@@ -98,7 +98,7 @@ export async function loadConfig(file: string): Promise<Config> {
   const folder = dirname(resolve(file));
   const config = parseDocument(text, schema, { file });
   const clusters = Object.fromEntries(
-    Object.entries(config.clusters).map(([key, one]) => [key, withAbsolutePaths(one as ClusterConfig, folder)]),
+    Object.entries(config.clusters).map(([key, one]) => [key, withAbsolutePaths(one, folder)]),
   );
   return { ...config, clusters, records: resolve(folder, config.records), file: resolve(file), folder, text };
 }

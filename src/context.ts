@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { ClusterConfig, Config, Policy } from './config.ts';
 import type { OpenPgp } from './openpgp/openpgp.ts';
 import type { Programs } from './programs/programs.ts';
@@ -114,10 +116,6 @@ export async function createContext(
 
 async function readConfig(cwd: string, named: string | undefined): Promise<Config | undefined> {
   // Without a file there is nothing to check, and the checker need not be loaded.
-  if (named === undefined) {
-    const { existsSync } = await import('node:fs');
-    const { join } = await import('node:path');
-    if (!existsSync(join(cwd, 'quorate.yaml'))) return undefined;
-  }
+  if (named === undefined && !existsSync(join(cwd, 'quorate.yaml'))) return undefined;
   return (await import('./config.ts')).findConfig(cwd, named);
 }

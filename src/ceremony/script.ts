@@ -55,7 +55,9 @@ export const COMMON = {
 export type Participant = v.InferOutput<typeof participant>;
 export type Custodian = v.InferOutput<typeof custodian>;
 
-export type CommonScript = v.InferOutput<v.ObjectSchema<{ readonly ceremony: v.StringSchema<undefined> } & typeof COMMON, undefined>>;
+export type CommonScript = v.InferOutput<
+  v.ObjectSchema<{ readonly ceremony: v.StringSchema<undefined> } & typeof COMMON, undefined>
+>;
 
 /** `Alice Example` as a file name: `alice-example`. Names that differ only in signs give the same one; scripts refuse that. */
 export function fileNameOf(name: string): string {

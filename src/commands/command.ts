@@ -44,5 +44,5 @@ export interface Command<S extends Readonly<Record<string, OptionSpec>> = Readon
 
 /** Types a command's option values from its specification. */
 export function defineCommand<const S extends Readonly<Record<string, OptionSpec>>>(command: Command<S>): Command {
-  return command as Command;
+  return command;
 }
