@@ -72,7 +72,7 @@ const EVENTS = {
     previous: v.optional(digest),
     previousId: v.optional(line),
   }),
-  'ceremony.resumed': v.strictObject({ from: line, quorate: program }),
+  'ceremony.resumed': v.strictObject({ from: digest, quorate: program }),
   'participant': v.strictObject({
     role: v.picklist(['administrator', 'custodian', 'witness', 'scribe', 'auditor']),
     name: line,
