@@ -1,8 +1,6 @@
-import { join } from 'node:path';
 import type { Benchmark } from '../case.ts';
 import { processSide } from '../process-side.ts';
-
-const launcher = join(import.meta.dirname, '../../../bin/quorate');
+import { environment, QUORATE } from '../quorate.ts';
 
 /** Starting up: the least that any command costs, against the least that Node costs. */
 export const benchmark: Benchmark = {
@@ -11,10 +9,7 @@ export const benchmark: Benchmark = {
   runs: 30,
   prepare: () =>
     Promise.resolve({
-      ours: processSide({
-        commands: [[launcher, '--version']],
-        env: { ...process.env, QUORATE_NODE: process.execPath },
-      }),
+      ours: processSide({ commands: [[QUORATE, '--version']], env: environment() }),
       reference: processSide({ commands: [[process.execPath, '-e', '0']] }),
     }),
 };
