@@ -1,3 +1,4 @@
+import { homedir } from 'node:os';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ClusterConfig, Config, Policy } from './config.ts';
@@ -5,6 +6,9 @@ import type { OpenPgp } from './openpgp/openpgp.ts';
 import type { Programs } from './programs/programs.ts';
 import type { SecretOutput } from './ui/secret-output.ts';
 import type { Format, Output, Prompts } from './ui/terminal.ts';
+import type { Secret } from './secret.ts';
+import type { Login } from './vault/login/outcome.ts';
+import type { AuthSettings } from './vault/login/settings.ts';
 import type { Peer } from './vault/peer.ts';
 
 /** The world outside, as `main` was given it. */
@@ -56,6 +60,8 @@ export interface Context {
   policy(): Promise<Policy>;
   /** The peers of a cluster that another config file describes, and nothing but that file. */
   peersOf(configFile: string, cluster: string): Promise<readonly Peer[]>;
+  /** Logs in on a peer by `auth` of quorate.yaml (default: a token from the environment, the helper or the token file). */
+  login(peer: Peer, auth?: AuthSettings): Promise<Login>;
   /** gpg, ssh-keygen and what runs them, loaded at the first call. */
   programs(): Promise<Programs>;
   /** OpenPGP with keys in files, loaded at the first call. */
@@ -103,6 +109,12 @@ export async function createContext(
       const { peers } = await connectCluster({ cluster }, await loadConfig(configFile), {}, cwd);
       connected.push(...peers);
       return peers;
+    },
+    login: async (peer, auth = { method: 'token' }) => {
+      const { login } = await import('./vault/login/login.ts');
+      const password = async (): Promise<Secret> =>
+        context.prompts.secret('Password', { instead: 'password-file in quorate.yaml' });
+      return login(peer, auth, { env, home: homedir(), signal, password });
     },
     programs: async () => (await import('./programs/programs.ts')).loadPrograms(env),
     openpgp: async () => (await import('./openpgp/openpgp.ts')).loadOpenPgp(),

@@ -46,6 +46,9 @@ export const ERROR_CODES = {
   'already-initialised': EXIT.refused,
   'init-reply-lost': EXIT.refused,
   'ceremony-interrupted': EXIT.refused,
+  'leader-changed': EXIT.refused,
+  'ceremony-locked': EXIT.refused,
+  'outcome-unknown': EXIT.refused,
   'no-way-back': EXIT.refused,
   // Sealed, or not ready.
   'sealed': EXIT.sealed,

@@ -9,7 +9,7 @@ import { custodiansOf, type LoadedScript, scriptKeys } from './load.ts';
 import type { People } from './people.ts';
 import type { RecordEvent } from './record/events.ts';
 import { RECORD_FILE } from './record/folder.ts';
-import { finishFolder, hashOutputs } from './record/outputs.ts';
+import { finishFolder, hashOutputs, isFinished } from './record/outputs.ts';
 import { createRecord, type Recorder, reopenRecord } from './record/recorder.ts';
 import type { Roster } from './roster/schema.ts';
 import type { Custodian } from './script.ts';
@@ -24,6 +24,7 @@ export interface CeremonySetting {
   readonly policy: Policy;
   readonly tools: CeremonyTools;
   readonly signal: AbortSignal;
+  readonly login: Run['login'];
   readonly roster?: Roster;
   readonly otherRosters?: readonly Roster[];
   /** The folder that the script's file was in; the files that it names are relative to it. */
@@ -84,15 +85,16 @@ export async function startCeremony(
       ...sizes(script),
     });
     for (const event of participants(loaded)) await recorder.append(event);
-    return await guarded(recorder, () => execute(loaded, setting, recorder, folder, 'start'));
+    return await guarded(recorder, () => execute(loaded, setting, recorder, folder));
   } finally {
     await recorder.close();
   }
 }
 
 /**
- * Goes on with an interrupted ceremony: the first step whose `done`, asked of the servers, is false, and all after it.
- * @throws QuorateError `record-invalid`, `ceremony-interrupted` when it is closed already, and as `startCeremony`.
+ * Goes on with an interrupted ceremony: leaves out the steps that were begun before and whose `done`, asked of the
+ * servers, is true. What was interrupted before the first step is checked again from the start.
+ * @throws QuorateError `record-invalid`, `usage` when it is closed already, and as `startCeremony`.
  */
 export async function resumeCeremony(
   loaded: LoadedScript,
@@ -109,10 +111,15 @@ export async function resumeCeremony(
     }
     const closed = recorder.lines.findLast((line) => line.event === 'ceremony.closed');
     if (closed !== undefined && closed.result !== 'incomplete') {
+      if (closed.result === 'complete' && !(await isFinished(folder))) {
+        await finishFolder(folder);
+        return { folder, result: 'complete', head: recorder.last };
+      }
       throw new QuorateError('usage', `this ceremony was closed as ${closed.result}; there is nothing to resume`);
     }
     await recorder.append({ event: 'ceremony.resumed', from: recorder.last, quorate: setting.quorate });
-    return await guarded(recorder, () => execute(loaded, setting, recorder, folder, 'resume'));
+    for (const event of missingParticipants(loaded, recorder)) await recorder.append(event);
+    return await guarded(recorder, () => execute(loaded, setting, recorder, folder));
   } finally {
     await recorder.close();
   }
@@ -123,16 +130,18 @@ async function execute(
   setting: CeremonySetting,
   recorder: Recorder,
   folder: string,
-  mode: 'start' | 'resume',
 ): Promise<CeremonyOutcome> {
   const { kind, script } = loaded;
+  // Of the sittings before this one.
+  const begun = new Set(recorder.lines.flatMap((line) => (line.event === 'step.started' ? [line.id] : [])));
   const { keys, findings } = await scriptKeys(
     script,
     setting.scriptFolder,
     setting.tools,
     setting.policy['shortest-key-validity-days'],
   );
-  const live = mode === 'start' ? await kind.preflight(script, setting, keys) : [];
+  // Later the cluster is no longer what a preflight wants to see.
+  const live = begun.size === 0 ? await kind.preflight(script, setting, keys) : [];
   await recordFindings(recorder, [...findings, ...live], setting.accepted);
 
   const steps = kind.steps(script, keys);
@@ -149,11 +158,10 @@ async function execute(
       );
     },
   };
-  let resuming = mode === 'resume';
   for (const [index, step] of steps.entries()) {
     setting.signal.throwIfAborted();
     const number = (index + 1).toString();
-    if (resuming && (await step.done(run))) {
+    if (begun.has(step.id) && (await step.done(run))) {
       await recorder.append({
         event: 'step.skipped',
         step: number,
@@ -163,7 +171,6 @@ async function execute(
       });
       continue;
     }
-    resuming = false;
     setting.onStep?.(index + 1, step, steps.length);
     await recorder.append({ event: 'step.started', step: number, id: step.id, title: step.title, who: step.who });
     current = number;
@@ -268,6 +275,13 @@ function participants({ script }: LoadedScript): RecordEvent[] {
     ...custodiansOf(script).map(event('custodian')),
     ...script.witnesses.map(event('witness')),
   ];
+}
+
+/** Those whom an interruption kept from being recorded. */
+function missingParticipants(loaded: LoadedScript, recorder: Recorder): RecordEvent[] {
+  const key = (event: RecordEvent): string => (event.event === 'participant' ? `${event.role} ${event.name}` : '');
+  const there = new Set(recorder.lines.map(key));
+  return participants(loaded).filter((event) => !there.has(key(event)));
 }
 
 function sizes(script: LoadedScript['script']): { shares?: number; threshold?: number } {

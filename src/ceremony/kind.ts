@@ -1,5 +1,5 @@
 import type { Policy } from '../config.ts';
-import type { Peer } from '../vault/peer.ts';
+import type { Peer, Session } from '../vault/peer.ts';
 import type { CeremonyTools } from './tools.ts';
 import type { People } from './people.ts';
 import type { RecordEvent, RecordLine } from './record/events.ts';
@@ -20,6 +20,14 @@ export interface Cluster {
   readonly peers: readonly Peer[];
 }
 
+/** A login of the administrator, and what the server says of its token. */
+export interface PeerLogin {
+  readonly session: Session;
+  /** Undefined for tokens that have none (batch tokens). */
+  readonly accessor: string | undefined;
+  readonly policies: readonly string[];
+}
+
 /** What a step runs with. Kinds know nothing of terminals, files outside the folder, or other programs. */
 export interface Run {
   readonly cluster: Cluster;
@@ -38,6 +46,8 @@ export interface Run {
   readonly events: readonly RecordLine[];
   record(event: RecordEvent): Promise<void>;
   readonly signal: AbortSignal;
+  /** Logs in on a peer as quorate.yaml says; the caller closes the session. @throws QuorateError `token-missing`, `denied`. */
+  login(peer: Peer): Promise<PeerLogin>;
 }
 
 /** A numbered step of the printed script. `check` prints the list, `run` executes it, `resume` asks `done`. */

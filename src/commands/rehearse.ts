@@ -68,6 +68,13 @@ export const command = defineCommand({
       tools: await ceremonyTools(context),
       policy: await context.policy(),
       connect: (configFile) => context.peersOf(configFile, 'rehearsal'),
+      login: (peer, { roleId, secretIdFile }) =>
+        context.login(peer, {
+          'method': 'approle',
+          'mount': 'approle',
+          'role-id': roleId,
+          'secret-id-file': secretIdFile,
+        }),
       quorate: await quorateBuild(),
       say: (line) => {
         output.say(line);

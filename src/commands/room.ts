@@ -62,11 +62,11 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
     );
   }
 
-  async function proveHere({ holder, ciphertext }: IssuedShare): Promise<ShareProof> {
+  async function proveHere({ holder, ciphertext, single }: IssuedShare): Promise<ShareProof> {
     const { fingerprintShare, parseShare } = await import('../ceremony/share.ts');
     const text = await open(ciphertext, holder);
     try {
-      const share = parseShare(text);
+      const share = parseShare(text, { single });
       try {
         return { x: share.x, ...fingerprintShare(share), how: 'decrypted with gpg at the ceremony' };
       } finally {

@@ -38,10 +38,10 @@ export function madeUpPeople(options: MadeUpPeopleOptions): People {
       return { text: await decrypt(giver.name, await readBounded(giver.shareFile)), who: giver.name, how: 'gpg' };
     },
     refused: (error) => Promise.reject(error),
-    async prove({ holder, ciphertext }: IssuedShare): Promise<ShareProof> {
+    async prove({ holder, ciphertext, single }: IssuedShare): Promise<ShareProof> {
       const text = await decrypt(holder, ciphertext);
       try {
-        const share = parseShare(text);
+        const share = parseShare(text, { single });
         try {
           return { x: share.x, ...fingerprintShare(share), how: 'decrypted with gpg' };
         } finally {

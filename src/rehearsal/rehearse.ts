@@ -1,9 +1,10 @@
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Policy } from '../config.ts';
 import { type CeremonyOutcome, type CeremonySetting, startCeremony } from '../ceremony/engine.ts';
 import { shareFile } from '../ceremony/kinds/init/initialise.ts';
 import { ROSTER_FILE } from '../ceremony/kinds/init/roster.ts';
+import type { PeerLogin } from '../ceremony/kind.ts';
 import { loadScript } from '../ceremony/load.ts';
 import type { People } from '../ceremony/people.ts';
 import { locateRecord, REPORT_FILE } from '../ceremony/record/folder.ts';
@@ -19,6 +20,8 @@ import { createCustodians, type MadeUpCustodian, type MadeUpCustodians } from '.
 import { madeUpPeople } from './people.ts';
 import { type Cast, castOf, REHEARSAL_CLUSTER, rehearsalScript, unsealScriptText } from './script.ts';
 
+const SECRET_ID_FILE = 'ceremony-login.secret-id';
+
 export interface RehearsalOptions {
   /** Empty, or not there: everything goes in it. */
   readonly directory: string;
@@ -29,6 +32,8 @@ export interface RehearsalOptions {
   readonly policy: Policy;
   /** Peers as the config file of the throwaway cluster describes them. */
   readonly connect: (configFile: string) => Promise<readonly Peer[]>;
+  /** Logs in with the AppRole that the init has made. */
+  readonly login: (peer: Peer, files: { readonly roleId: string; readonly secretIdFile: string }) => Promise<PeerLogin>;
   readonly quorate: CeremonySetting['quorate'];
   readonly say: (line: string) => void;
   readonly progress: People['progress'];
@@ -108,6 +113,11 @@ async function live(
     cluster: { name: REHEARSAL_CLUSTER, peers },
     people: people(),
     scriptFolder: directory,
+    login: async (peer) => {
+      const [record] = shares.map(({ shareFile: file }) => dirname(dirname(file)));
+      const roleId = (await readText(join(record ?? directory, 'ceremony-login.role-id'))).trim();
+      return options.login(peer, { roleId, secretIdFile: join(directory, SECRET_ID_FILE) });
+    },
     accepted: new Map(),
     onStep: (number, step, steps) => {
       say(`  ${number.toString()}/${steps.toString()}  ${step.title}`);
@@ -115,7 +125,7 @@ async function live(
   };
   try {
     const scriptFile = join(directory, 'init.yaml');
-    await writeFile(scriptFile, rehearsalScript(cast, everybody, join(directory, 'ceremony-login.secret-id')), {
+    await writeFile(scriptFile, rehearsalScript(cast, everybody, join(directory, SECRET_ID_FILE)), {
       flag: 'wx',
       mode: 0o600,
     });

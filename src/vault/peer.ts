@@ -49,6 +49,8 @@ export interface Leader {
   readonly isSelf: boolean;
   /** Absent while there is no leader. */
   readonly leaderAddress?: string;
+  /** When this peer became active (RFC 3339); a new value is a new leadership. Absent on standbys. */
+  readonly activeTime?: string;
   readonly appliedIndex?: number;
   readonly committedIndex?: number;
 }

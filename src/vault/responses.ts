@@ -32,6 +32,7 @@ const health = v.object({
 const leader = v.object({
   ha_enabled: v.boolean(),
   is_self: v.optional(v.boolean(), false),
+  active_time: v.optional(v.nullable(v.string())),
   leader_address: digits,
   raft_committed_index: v.optional(count),
   raft_applied_index: v.optional(count),
@@ -113,6 +114,7 @@ export function readLeader(name: string, body: unknown): Leader {
     haEnabled: it.ha_enabled,
     isSelf: it.is_self,
     ...(nonEmpty(it.leader_address) ? { leaderAddress: it.leader_address } : {}),
+    ...(it.is_self && nonEmpty(it.active_time) ? { activeTime: it.active_time } : {}),
     ...(it.raft_applied_index === undefined ? {} : { appliedIndex: it.raft_applied_index }),
     ...(it.raft_committed_index === undefined ? {} : { committedIndex: it.raft_committed_index }),
   };

@@ -1,17 +1,10 @@
-import { QuorateError } from '../../errors.ts';
+import { isQuorateError, QuorateError } from '../../errors.ts';
 import type { Peer, SealStatus } from '../../vault/peer.ts';
+import { askForShare, type AskOptions, type Given, type ShareQuestion } from '../asking.ts';
 import type { Run } from '../kind.ts';
-import { askForShare, type AskOptions } from './asking.ts';
-import {
-  describe,
-  type Given,
-  type GiveOptions,
-  giveShare,
-  lookAgain,
-  progressOf,
-  type Target,
-  waitUntilJoined,
-} from './target.ts';
+import { type GiveOptions, giveShare } from './giving.ts';
+import { type Absent, countedByAll, describe, names, newTarget, progressOf, type Target } from './target.ts';
+import { lookAgain, lookForAbsent, waitUntilJoined, waitUntilOpen, type Wants } from './waiting.ts';
 
 export interface UnsealOutcome {
   readonly unsealed: readonly string[];
@@ -25,6 +18,9 @@ export interface UnsealOptions extends AskOptions, GiveOptions {
    * For an init, where the cluster is empty; an unseal forgets each share as soon as it was given.
    */
   readonly hold?: boolean;
+  /** Peers that do not answer, or that want other shares; each is asked again before every share. */
+  readonly absent?: readonly { readonly peer: Peer; readonly why: string }[];
+  readonly wants?: Wants;
 }
 
 /** A peer that is to be unsealed, and what it last said. */
@@ -33,10 +29,19 @@ export interface SealedPeer {
   readonly seal: SealStatus;
 }
 
+/** What one run of `unsealPeers` keeps while it goes on. */
+interface Attempt {
+  readonly targets: Target[];
+  readonly absent: Absent[];
+  readonly held: Given[];
+  /** Who gave which x, as far as that is known. */
+  readonly givers: Map<string, string>;
+}
+
 /**
  * Gives each share to every sealed peer side by side until all are unsealed or nobody gives another.
- * A share is checked before it is sent; each is sent to a peer at most once per attempt, and a lost reply is
- * settled by reading the peer's progress. Peers that fail do not stop the others.
+ * A share is checked before it is sent. A lost reply is settled by reading the peer's progress; only when that proves
+ * that the share was not counted it is sent once more. Peers that fail do not stop the others.
  * @throws QuorateError what `People` throws, and what the record's writing throws.
  */
 export async function unsealPeers(
@@ -44,74 +49,124 @@ export async function unsealPeers(
   peers: readonly SealedPeer[],
   options: UnsealOptions,
 ): Promise<UnsealOutcome> {
-  const targets: Target[] = peers.map(({ peer, seal }) => ({
-    peer,
-    seal,
-    counted: new Set(),
-    state: seal.initialised ? 'sealed' : 'joining',
-  }));
-  for (const target of targets) await settleForeignProgress(run, target);
-  const held: Given[] = [];
+  const attempt: Attempt = {
+    targets: peers.map(({ peer, seal }) => newTarget(peer, seal)),
+    absent: (options.absent ?? []).map((one) => ({ ...one })),
+    held: [],
+    givers: new Map(),
+  };
+  for (const target of attempt.targets) await settleForeignProgress(run, target);
   try {
-    await collect(run, targets, held, options);
+    await collect(run, attempt, options);
   } finally {
-    wipeHeld(held);
+    wipeHeld(attempt);
   }
+  const { targets, absent } = attempt;
   return {
-    unsealed: targets.filter((target) => target.state === 'unsealed').map((target) => target.peer.name),
-    left: targets
-      .filter((target) => target.state !== 'unsealed')
-      .map((target) => ({ peer: target.peer.name, why: target.why ?? describe(target) })),
+    unsealed: targets.filter(({ state }) => state === 'unsealed').map(({ peer }) => peer.name),
+    left: [
+      ...targets
+        .filter(({ state }) => state !== 'unsealed')
+        .map((target) => ({ peer: target.peer.name, why: target.why ?? `sealed ${describe(target)}` })),
+      ...absent.map(({ peer, why }) => ({ peer: peer.name, why })),
+    ],
   };
 }
 
-async function collect(run: Run, targets: readonly Target[], held: Given[], options: UnsealOptions): Promise<void> {
-  const present: string[] = [];
+async function collect(run: Run, attempt: Attempt, options: UnsealOptions): Promise<void> {
+  const { targets, held, givers } = attempt;
   for (;;) {
-    await Promise.all(targets.map((target) => lookAgain(run, target)));
-    const waiting = targets.filter((target) => target.state === 'sealed');
+    await lookForOthers(run, attempt, options);
+    const waiting = targets.filter(({ state }) => state === 'sealed');
     if (waiting.length === 0) {
-      const joining = targets.filter((target) => target.state === 'joining');
+      const joining = targets.filter(({ state }) => state === 'joining');
       if (joining.length === 0) return;
-      await run.people.progress(`waiting for ${names(joining)} to join`, async () => {
-        await Promise.all(joining.map((target) => waitUntilJoined(run, target, options)));
-      });
-      for (const given of [...held]) await giveToAll(run, joining, given, options, present);
+      await waitUntilJoined(run, joining, options);
+      for (const given of [...held]) await giveToAll(run, attempt, joining, given, options);
       continue;
     }
-    const given = await askForShare(run, targets, waiting, present, options);
+    const given = await askForShare(run, questionOf(run, attempt, waiting), options);
     if (given === null) return;
     held.push(given);
-    present.push(given.admission.holder ?? `x ${given.share.x}`);
-    await giveToAll(run, waiting, given, options, present);
-    if (options.hold !== true || present.length === 0) wipeHeld(held);
+    const { share, admission } = given;
+    if (admission.holder !== undefined) givers.set(share.x, admission.holder);
+    run.people.say(`  ${acceptedLine(given)}`);
+    await giveToAll(run, attempt, waiting, given, options);
+    if (options.hold !== true) wipeHeld(attempt);
   }
+}
+
+/** What the next custodian is asked, while these peers wait for a share. */
+function questionOf(run: Run, { targets, absent, givers }: Attempt, waiting: readonly Target[]): ShareQuestion {
+  const taken = countedByAll(waiting);
+  const seal = waiting[0]?.seal;
+  const order = run.cluster.peers.map(({ name }) => name);
+  const place = ({ name }: { readonly name: string }): number => order.indexOf(name);
+  return {
+    needed: seal?.threshold ?? 0,
+    given: Math.min(...waiting.map((target) => target.seal.progress)),
+    shares: seal?.shares ?? 0,
+    present: [...taken].map((x) => givers.get(x) ?? `x ${x}`),
+    peers: [
+      ...targets.map((target) => ({ name: target.peer.name, status: describe(target) })),
+      ...absent.map(({ peer, why }) => ({ name: peer.name, status: why })),
+    ].sort((one, other) => place(one) - place(other)),
+    single: seal?.shares === 1,
+    taken,
+  };
+}
+
+function acceptedLine({ share, admission }: Given): string {
+  const { holder, generation } = admission;
+  if (holder === undefined) return `accepted: a share with x ${share.x}, which no roster knows`;
+  return `accepted from ${holder} (share ${share.x}, generation ${generation.toString()})`;
+}
+
+/** Peers that were lost or absent may be there now; they get what is held, and all that follows. */
+async function lookForOthers(run: Run, attempt: Attempt, options: UnsealOptions): Promise<void> {
+  const { targets, absent, held } = attempt;
+  const wants = options.wants ?? (() => undefined);
+  const back = await Promise.all(
+    targets.map(async (target) => ((await lookAgain(run, target, wants)) ? [target] : [])),
+  );
+  const found = await Promise.all(absent.map(async (one) => ({ one, target: await lookForAbsent(run, one, wants) })));
+  const fresh: Target[] = back.flat();
+  for (const { one, target } of found) {
+    if (target === undefined) continue;
+    absent.splice(absent.indexOf(one), 1);
+    targets.push(target);
+    await settleForeignProgress(run, target);
+    if (target.state === 'sealed') fresh.push(target);
+  }
+  if (fresh.length > 0) for (const given of [...held]) await giveToAll(run, attempt, fresh, given, options);
 }
 
 /** One share to several peers; a set that turns out wrong is told once, and starts again from zero. */
 async function giveToAll(
   run: Run,
+  attempt: Attempt,
   waiting: readonly Target[],
   given: Given,
   options: UnsealOptions,
-  present: string[],
 ): Promise<void> {
-  const sealed = waiting.filter((target) => target.state === 'sealed');
+  const sealed = waiting.filter(({ state }) => state === 'sealed');
   const outcomes = await Promise.all(sealed.map((target) => giveShare(run, target, given, options)));
+  await waitUntilOpen(run, sealed, options);
   const wrong = sealed.filter((_, index) => outcomes[index] === 'wrong set');
   if (wrong.length === 0) return;
-  present.length = 0;
+  // Held shares are of the wrong set too.
+  wipeHeld(attempt);
   await run.people.refused(wrongSet(names(wrong)));
 }
 
 function wrongSet(peers: string): QuorateError {
   return new QuorateError('shares-wrong', `the shares given do not open ${peers} together`, {
-    hint: 'One of them is of another cluster or an older generation. The attempt starts again from zero.',
+    hint: 'One of them is mistyped, of another cluster, or of an older generation; the server cannot tell which. The attempt starts again from zero.',
   });
 }
 
 async function settleForeignProgress(run: Run, target: Target): Promise<void> {
-  if (target.seal.progress === 0) return;
+  if (target.state !== 'sealed' || target.seal.progress === 0) return;
   const choice = await run.people.foreignProgress(target.peer.name, target.seal);
   await run.record({
     event: 'exception',
@@ -120,13 +175,17 @@ async function settleForeignProgress(run: Run, target: Target): Promise<void> {
     decision: choice,
     by: 'administrator',
   });
-  if (choice === 'reset') target.seal = await target.peer.resetUnseal({ signal: run.signal });
+  if (choice !== 'reset') return;
+  try {
+    target.seal = await target.peer.resetUnseal({ signal: run.signal });
+  } catch (error) {
+    if (!isQuorateError(error) || error.code === 'cancelled' || error.code === 'bug') throw error;
+    // It may be gone, or unsealed by now: `lookAgain` finds out.
+    target.state = 'lost';
+    target.why = error.message;
+  }
 }
 
-function names(targets: readonly Target[]): string {
-  return targets.map((target) => target.peer.name).join(', ');
-}
-
-function wipeHeld(held: Given[]): void {
+function wipeHeld({ held }: Attempt): void {
   for (const { share } of held.splice(0)) share.bytes.wipe();
 }

@@ -75,6 +75,7 @@ async function ceremonySetting(
     policy: cluster.policy,
     tools: await ceremonyTools(context),
     signal: context.signal,
+    login: (peer) => context.login(peer, cluster.config?.auth),
     ...rosters,
     scriptFolder: options.scriptFolder,
     quorate: await quorateBuild(),

@@ -5,7 +5,7 @@ import { Secret } from '../../../secret.ts';
 import type { Session } from '../../../vault/peer.ts';
 import type { Run } from '../../kind.ts';
 import type { CeremonyLogin } from './login.ts';
-import { activePeer } from './root-access.ts';
+import { activePeer } from '../../leadership.ts';
 
 /** Minutes are enough to start and cancel two operations. */
 const TOKEN_TTL = '15m';

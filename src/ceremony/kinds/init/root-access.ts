@@ -1,7 +1,7 @@
 import { isQuorateError, QuorateError } from '../../../errors.ts';
 import type { Session } from '../../../vault/peer.ts';
 import type { Run } from '../../kind.ts';
-import { surveyPeers } from '../../survey.ts';
+import { activePeer } from '../../leadership.ts';
 import { readRootToken } from './initialise.ts';
 import type { InitScript } from './script.ts';
 
@@ -68,18 +68,4 @@ export class RootAccess {
     this.#session = undefined;
     this.#gone = true;
   }
-}
-
-/** The peer that leads, which is where all writes go. @throws QuorateError `not-ready` when none does. */
-export async function activePeer(run: Pick<Run, 'cluster' | 'signal'>): Promise<Run['cluster']['peers'][number]> {
-  // An election takes up to some seconds after the unseal.
-  for (let attempt = 0; attempt < 40; attempt++) {
-    const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
-    const active = surveys.find(({ state }) => state === 'active');
-    if (active !== undefined) return active.peer;
-    await new Promise((wake) => setTimeout(wake, 250));
-  }
-  throw new QuorateError('not-ready', 'no peer leads the cluster', {
-    hint: 'quorate status shows what each peer says. Resume the ceremony when one is active.',
-  });
 }

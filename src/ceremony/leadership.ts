@@ -1,0 +1,65 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { QuorateError } from '../errors.ts';
+import type { Peer, Session } from '../vault/peer.ts';
+import type { Run } from './kind.ts';
+import { surveyPeers } from './survey.ts';
+
+const ELECTION = 10_000;
+const POLL = 250;
+
+/** The peer that leads, which is where all writes go. @throws QuorateError `not-ready` when none does in time. */
+export async function activePeer(run: Pick<Run, 'cluster' | 'signal'>): Promise<Peer> {
+  // An election takes up to some seconds after an unseal or a fail-over.
+  const deadline = Date.now() + ELECTION;
+  for (;;) {
+    const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
+    const active = surveys.find(({ state }) => state === 'active');
+    if (active !== undefined) return active.peer;
+    if (Date.now() > deadline) break;
+    await sleep(POLL, undefined, { signal: run.signal });
+  }
+  throw new QuorateError('not-ready', 'no peer leads the cluster', {
+    hint: 'quorate status shows what each peer says. Resume the ceremony when one is active.',
+  });
+}
+
+/**
+ * A session on the active peer that notices when the leadership changes. All ceremony state of the servers is in the
+ * memory of one peer (OpenBao 2.7.2): after a change it is gone, or a ghost of it waits on the old leader.
+ */
+export class Leadership {
+  readonly peer: Peer;
+  readonly session: Session;
+  readonly #activeTime: string | undefined;
+
+  private constructor(peer: Peer, session: Session, activeTime: string | undefined) {
+    this.peer = peer;
+    this.session = session;
+    this.#activeTime = activeTime;
+  }
+
+  /** Finds the active peer and logs in there. The caller closes it. */
+  static async find(run: Run): Promise<Leadership> {
+    const peer = await activePeer(run);
+    const { activeTime } = await peer.leader({ signal: run.signal });
+    const { session } = await run.login(peer);
+    return new Leadership(peer, session, activeTime);
+  }
+
+  /**
+   * To be called before every call that matters.
+   * @throws QuorateError `leader-changed` when another peer leads, or the same one has been elected anew.
+   */
+  async check(run: Pick<Run, 'signal'>): Promise<void> {
+    const leader = await this.peer.leader({ signal: run.signal });
+    const same = (leader.isSelf || !leader.haEnabled) && leader.activeTime === this.#activeTime;
+    if (same) return;
+    throw new QuorateError('leader-changed', `${this.peer.name} no longer leads, or was elected anew`, {
+      hint: 'What was given to it is void. The operation starts again from a clean state on every peer.',
+    });
+  }
+
+  close(): void {
+    this.session.close();
+  }
+}
