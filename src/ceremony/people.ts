@@ -7,6 +7,8 @@ export interface ShareRequest {
   readonly cluster: string;
   readonly needed: number;
   readonly given: number;
+  /** How many shares there are in all. */
+  readonly shares?: number;
   /** Holders who have given theirs in this ceremony. */
   readonly present: readonly string[];
   readonly peers: readonly { readonly name: string; readonly status: string }[];
@@ -35,6 +37,8 @@ export interface IssuedShare {
   readonly file: string;
   readonly ciphertext: Uint8Array;
   readonly pgpFingerprint?: string;
+  /** The only share of a 1 of 1, which has 32 bytes and no x. */
+  readonly single: boolean;
   /** x-coordinates that other custodians have proved, and whose they are. */
   readonly taken: ReadonlyMap<string, string>;
 }

@@ -1,13 +1,14 @@
 import * as v from 'valibot';
 import { QuorateError } from '../../errors.ts';
 import type { Peer } from '../../vault/peer.ts';
-import type { Kind, Run, Step } from '../kind.ts';
+import type { Finding, Kind, Run, Step } from '../kind.ts';
 import { clocksAgree, sameVersion } from '../preflight.ts';
 import { shareCount } from '../roster/schema.ts';
 import { COMMON, participantFaults } from '../script.ts';
-import { describeState, surveyPeers } from '../survey.ts';
+import { describeState, type PeerSurvey, surveyPeers } from '../survey.ts';
 import { assertOneCluster } from '../unseal/identity.ts';
 import { type SealedPeer, unsealPeers } from '../unseal/unsealing.ts';
+import type { Wants } from '../unseal/waiting.ts';
 import { JOIN_TIMEOUT } from './init/unseal.ts';
 
 export const unsealScript = v.strictObject({
@@ -33,27 +34,32 @@ export const unseal: Kind<UnsealScript> = {
 
   async preflight(script, { cluster, policy, signal }) {
     const surveys = await surveyPeers(chosen(script, cluster.peers), { signal });
-    const answering = surveys.filter(({ state }) => state !== 'unreachable');
+    const mute = surveys.filter(({ state }) => state === 'unreachable');
+    const why = mute.map((survey) => `${survey.peer.name}: ${describeState(survey)}`).join('; ');
+    const count = `${(surveys.length - mute.length).toString()} of ${surveys.length.toString()} peers answer`;
     return [
-      answering.length > 0
-        ? {
-            code: 'reachable',
-            ok: true,
-            finding: `${answering.length.toString()} of ${surveys.length.toString()} peers answer`,
-          }
+      mute.length < surveys.length
+        ? { code: 'reachable', ok: true, finding: mute.length === 0 ? count : `${count}; ${why}` }
         : {
             code: 'reachable',
             ok: false,
-            finding: surveys.map((survey) => `${survey.peer.name}: ${describeState(survey)}`).join('; '),
-            mend: 'Start the servers, or mend their addresses in quorate.yaml.',
+            finding: why,
+            mend: 'Start the servers, or mend their addresses, CA or pins.',
           },
-      ...sameVersion(surveys),
-      ...clocksAgree(surveys, policy),
+      ...[...sameVersion(surveys), ...clocksAgree(surveys, policy)].map(noted),
     ];
   },
 
   steps: (script): readonly Step[] => [collectStep(script)],
 };
+
+/**
+ * A cluster is unsealed in the middle of an upgrade, or with clocks that are off, as well: refusing would only keep
+ * it shut. The record says what was found.
+ */
+function noted(finding: Finding): Finding {
+  return finding.ok ? finding : { code: finding.code, ok: true, finding: `${finding.finding}; unsealing goes on` };
+}
 
 function collectStep(script: UnsealScript): Step {
   return {
@@ -70,59 +76,76 @@ function collectStep(script: UnsealScript): Step {
       const sealed = surveys.flatMap(({ state, peer, seal }) =>
         state === 'sealed' && seal !== undefined ? [{ peer, seal }] : [],
       );
-      const auto = sealed.find(({ seal }) => seal.type !== 'shamir');
-      if (auto !== undefined) throw openedBySeal(auto.peer.name, auto.seal.type);
-      const { fitting, odd } = compareSeals(sealed, run.roster);
-      const { left } = await unsealPeers(run, fitting, {
-        ...(run.roster === undefined ? {} : { roster: run.roster }),
-        unlistedShare: script['unlisted-share'],
-        joinTimeout: JOIN_TIMEOUT,
+      refuseWhatSharesCannotOpen(surveys, sealed);
+      const wants = wantsOf(sealed, run.roster);
+      const odd = sealed.flatMap(({ peer, seal }) => {
+        const why = wants(seal);
+        return why === undefined ? [] : [{ peer, why }];
       });
-      await assertOneCluster(run, peers, run.roster?.['cluster-id']);
       const away = surveys.flatMap((survey) =>
         survey.state === 'unreachable' || survey.state === 'uninitialised'
-          ? [{ peer: survey.peer.name, why: describeState(survey) }]
+          ? [{ peer: survey.peer, why: describeState(survey) }]
           : [],
       );
-      const remaining = [...left, ...odd, ...away];
-      if (remaining.length > 0) throw stillSealed(remaining, peers.length);
+      const { left } = await unsealPeers(
+        run,
+        sealed.filter(({ seal }) => wants(seal) === undefined),
+        {
+          ...(run.roster === undefined ? {} : { roster: run.roster }),
+          unlistedShare: script['unlisted-share'],
+          joinTimeout: JOIN_TIMEOUT,
+          absent: [...odd, ...away],
+          wants,
+        },
+      );
+      await assertOneCluster(run, peers, run.roster?.['cluster-id']);
+      if (left.length > 0) throw stillSealed(left, peers.length);
     },
   };
 }
 
-interface Odd {
+interface Left {
   readonly peer: string;
   readonly why: string;
+}
+
+/** @throws QuorateError `not-initialised`, `not-ready` (an auto-unseal seal), `cluster-mismatch` (two flavours). */
+function refuseWhatSharesCannotOpen(surveys: readonly PeerSurvey[], sealed: readonly SealedPeer[]): void {
+  const answering = surveys.filter(({ state }) => state !== 'unreachable');
+  if (answering.length > 0 && answering.every(({ state }) => state === 'uninitialised')) {
+    throw new QuorateError('not-initialised', 'the cluster is not initialised: there is nothing to unseal', {
+      hint: 'Initialise it with: quorate init SCRIPT.',
+    });
+  }
+  const auto = sealed.find(({ seal }) => seal.type !== 'shamir');
+  if (auto !== undefined) throw openedBySeal(auto.peer.name, auto.seal.type);
+  const flavours = new Set(answering.flatMap(({ seal }) => (seal === undefined ? [] : [seal.flavour])));
+  if (flavours.size > 1) {
+    throw new QuorateError('cluster-mismatch', `the peers are of ${[...flavours].sort().join(' and ')}`, {
+      hint: 'They cannot be one cluster. Check the addresses in quorate.yaml, or name the right peers with --peer.',
+    });
+  }
 }
 
 /**
  * Shares go only to peers that want what the roster says, or, without a roster, that all want the same:
  * a sealed peer does not tell its cluster id, so n and threshold are what can be compared beforehand.
+ * @returns what says why a peer does not fit, or undefined when it does.
+ * @throws QuorateError `cluster-mismatch` when there is no roster and the peers do not agree.
  */
-export function compareSeals(
-  sealed: readonly SealedPeer[],
-  roster: Run['roster'],
-): { readonly fitting: readonly SealedPeer[]; readonly odd: readonly Odd[] } {
-  const wants = ({ seal }: SealedPeer): string =>
-    `${seal.threshold.toString()} of ${seal.shares.toString()} (${seal.flavour})`;
-  if (roster === undefined) {
-    const kinds = new Set(sealed.map(wants));
-    if (kinds.size <= 1) return { fitting: sealed, odd: [] };
+export function wantsOf(sealed: readonly SealedPeer[], roster: Run['roster']): Wants {
+  const size = (threshold: number, shares: number): string => `${threshold.toString()} of ${shares.toString()}`;
+  const kinds = new Set(sealed.map(({ seal }) => size(seal.threshold, seal.shares)));
+  if (roster === undefined && kinds.size > 1) {
     throw new QuorateError('cluster-mismatch', `the peers want different shares: ${[...kinds].sort().join(', ')}`, {
       hint: 'Without a roster nobody can tell which is right. Unseal one peer at a time with --peer.',
     });
   }
-  const fits = ({ seal }: SealedPeer): boolean =>
-    seal.threshold === roster.threshold && seal.shares === shareCount(roster);
-  const expected = `${roster.threshold.toString()} of ${shareCount(roster).toString()}`;
-  return {
-    fitting: sealed.filter(fits),
-    odd: sealed
-      .filter((one) => !fits(one))
-      .map((one) => ({
-        peer: one.peer.name,
-        why: `wants ${wants(one)} shares, the roster has ${expected}; not given any`,
-      })),
+  const expected = roster === undefined ? [...kinds][0] : size(roster.threshold, shareCount(roster));
+  return ({ threshold, shares }) => {
+    const wanted = size(threshold, shares);
+    if (expected === undefined || wanted === expected) return undefined;
+    return `wants ${wanted} shares, not ${expected}: given none`;
   };
 }
 
@@ -146,11 +169,14 @@ function openedBySeal(peer: string, type: string): QuorateError {
   });
 }
 
-function stillSealed(left: readonly Odd[], peers: number): QuorateError {
-  const [first] = left;
+function stillSealed(left: readonly Left[], peers: number): QuorateError {
+  const why = left.map((one) => `${one.peer}: ${one.why}`).join('; ');
+  const flags = left.length === peers ? '' : left.map(({ peer }) => ` --peer ${peer}`).join('');
   return new QuorateError(
     'sealed',
-    `${(peers - left.length).toString()} of ${peers.toString()} peers are unsealed; ${left.map(({ peer, why }) => `${peer}: ${why}`).join('; ')}`,
-    { hint: `Unseal the rest with: quorate unseal --peer ${first?.peer ?? 'NAME'}, when it is back.` },
+    `${(peers - left.length).toString()} of ${peers.toString()} peers are unsealed; ${why}`,
+    {
+      hint: `For the rest, when ${left.length === 1 ? 'it is' : 'they are'} ready: quorate unseal${flags}`,
+    },
   );
 }
