@@ -50,12 +50,12 @@ export async function applyWrites(run: Run, session: Session, writes: readonly W
  * else can be compared.
  */
 async function differences(session: Session, path: string, data: Readonly<Record<string, unknown>>): Promise<string> {
-  const found = await session.read(path).catch((error: unknown) => {
+  const found = await readBack(session, path).catch((error: unknown) => {
     if (isQuorateError(error, 'server-error') || isQuorateError(error, 'denied')) return undefined;
     throw error;
   });
-  if (found === undefined || found === null || typeof found !== 'object') return 'unreadable';
-  const there = flatten(found as Record<string, unknown>);
+  if (!isObject(found)) return 'unreadable';
+  const there = flatten(found);
   const comparable = Object.entries(data).filter(([key]) => key in there);
   if (comparable.length === 0 && Object.keys(data).length > 0) return 'unreadable';
   const different = comparable.filter(([key, value]) => !sameValue(value, there[key])).map(([key]) => key);
@@ -63,19 +63,45 @@ async function differences(session: Session, path: string, data: Readonly<Record
 }
 
 /** Mounts answer with `config` nested; fields of a write may be in either place. */
-function flatten(found: Record<string, unknown>): Record<string, unknown> {
+function flatten(found: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   const config = found['config'];
-  return typeof config === 'object' && config !== null ? { ...config, ...found } : found;
+  return isObject(config) ? { ...config, ...found } : found;
 }
 
+/** An audit device has no endpoint of its own to be read (Vault 1.14.0): it is in the list of all. */
+async function readBack(session: Session, path: string): Promise<unknown> {
+  const device = /^sys\/audit\/(.+)$/.exec(path)?.[1];
+  if (device === undefined) return session.read(path);
+  const list = await session.read('sys/audit');
+  return isObject(list) ? list[`${device}/`] : undefined;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Whether the server has what was written, in its own form: durations become seconds, text lists become arrays, a
+ * list of policies is sorted, and what was not written may have been filled in.
+ */
 function sameValue(written: unknown, read: unknown): boolean {
   if (isDeepStrictEqual(written, read)) return true;
-  // The server turns durations into seconds and text lists into arrays; what is nested is not compared here.
-  if (typeof written === 'string' && typeof read === 'string') return written.trim() === read.trim();
+  if (isObject(written))
+    return isObject(read) && Object.entries(written).every(([key, value]) => sameValue(value, read[key]));
+  if (Array.isArray(written) || Array.isArray(read)) return isDeepStrictEqual(asSet(written), asSet(read));
   if (typeof written === 'string' && typeof read === 'number') return seconds(written) === read;
-  if (typeof written === 'string' && Array.isArray(read)) return written === read.join(',');
-  if (typeof written === 'object' && written !== null) return typeof read === 'object';
-  return typeof written === 'boolean' || typeof written === 'number' ? false : String(written) === String(read);
+  if (isPlain(written) && isPlain(read)) return String(written).trim() === String(read).trim();
+  return false;
+}
+
+/** A list, or text with commas between its members, without regard to order. */
+function asSet(value: unknown): readonly string[] {
+  const list: readonly unknown[] = Array.isArray(value) ? value : String(value).split(',');
+  return list.map((member) => (isPlain(member) ? String(member).trim() : JSON.stringify(member))).sort();
+}
+
+function isPlain(value: unknown): value is string | number | boolean {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
 }
 
 function seconds(duration: string): number | undefined {

@@ -3,6 +3,7 @@ import { isQuorateError, QuorateError } from '../errors.ts';
 import { Secret } from '../secret.ts';
 import type { Reply, Session } from '../vault/peer.ts';
 import type { Run } from './kind.ts';
+import type { RecordLine } from './record/events.ts';
 
 const OTP_LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
@@ -36,6 +37,15 @@ export async function proveWayBack(run: Run, session: Session, recoverySeal: boo
   }
 }
 
+/** Whether a ceremony's events show both ways back in, each started and cancelled. */
+export function wayBackProved(events: readonly RecordLine[]): boolean {
+  const requests = events.flatMap((one) =>
+    one.event === 'capability.proved' && one.started && one.cancelled ? [one.request] : [],
+  );
+  const generated = requests.some((request) => request.includes('/generate-root'));
+  return generated && requests.some((request) => !request.includes('/generate-root'));
+}
+
 interface Start {
   readonly what: string;
   readonly path: string;
@@ -44,15 +54,25 @@ interface Start {
 
 async function startAndCancel(run: Run, session: Session, { what, path, body }: Start): Promise<void> {
   const before = await mustRead(session, path);
-  if (before['started'] === true) {
+  if (before['started'] === true && interrupted(run, what) && before['progress'] === 0) {
+    await cancel(session, path, before);
+    await run.record({ event: 'note', text: `cancelled ${what}, which this ceremony had started before it stopped` });
+  } else if (before['started'] === true) {
     throw new QuorateError('no-way-back', `${what} is under way already, so that it can not be tried`, {
       hint: `Find out who runs it; DELETE ${path} cancels it. Then resume this ceremony.`,
     });
   }
-  const started = await session.request('PUT', path, body());
-  const ok = started.status === 200 && payload(started)['started'] === true;
+  await run.record({ event: 'note', text: trial(what) });
+  let lost: QuorateError | undefined;
+  const started = await session.request('PUT', path, body()).catch((error: unknown) => {
+    if (!isQuorateError(error)) throw error;
+    lost = error;
+    return undefined;
+  });
+  const running = started === undefined ? await mustRead(session, path) : payload(started);
+  const ok = started?.status === 200 && running['started'] === true;
   // Cancelled also where the start seems to have failed: a lost or odd reply may hide one that runs.
-  const cancelled = await session.request('DELETE', path);
+  const cancelled = await cancel(session, path, running);
   const after = await mustRead(session, path);
   const gone = after['started'] !== true;
   await run.record({
@@ -71,15 +91,30 @@ async function startAndCancel(run: Run, session: Session, { what, path, body }: 
       },
     );
   }
+  if (lost !== undefined) throw lost;
   if (!ok) {
     throw new QuorateError(
       'no-way-back',
-      `this login cannot start ${what} (the server said ${started.status.toString()})`,
+      `this login cannot start ${what} (the server said ${started?.status.toString() ?? 'nothing'})`,
       {
         hint: `Its policy needs create, read, update and delete on ${path}. The root token was kept.`,
       },
     );
   }
+}
+
+const trial = (what: string): string => `about to start ${what}, for a trial`;
+
+/** Whether this ceremony stopped between a trial's start and its end. */
+function interrupted(run: Run, what: string): boolean {
+  const begun = run.events.findLastIndex((one) => one.event === 'note' && one.text === trial(what));
+  return begun > run.events.findLastIndex((one) => one.event === 'capability.proved' && one.what === what);
+}
+
+/** Later releases of HashiCorp Vault want the nonce with it; the others do not look. */
+async function cancel(session: Session, path: string, running: Readonly<Record<string, unknown>>): Promise<Reply> {
+  const { nonce } = running;
+  return session.request('DELETE', path, typeof nonce === 'string' && nonce !== '' ? { nonce } : undefined);
 }
 
 async function mustRead(session: Session, path: string): Promise<Readonly<Record<string, unknown>>> {

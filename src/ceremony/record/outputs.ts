@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { QuorateError, isQuorateError } from '../../errors.ts';
-import { readBounded, replaceFile, writeExclusive } from '../../files.ts';
+import { readBounded, readText, replaceFile, writeExclusive } from '../../files.ts';
 import type { RecordEvent } from './events.ts';
 import { CHECK_FILE, RECORD_FILE, REPORT_FILE, SUMS_FILE, hashFile, isSafeName, listFolder } from './folder.ts';
 import { participants, signerName } from './participants.ts';
@@ -32,6 +32,17 @@ export async function finishFolder(folder: string): Promise<void> {
   const sums: string[] = [];
   for (const name of names) sums.push(`${(await hashFile(folder, name)).slice('sha256:'.length)}  ${name}\n`);
   await writeOnce(join(folder, SUMS_FILE), sums.join(''));
+}
+
+/** Whether `finishFolder` came to its end: the list of all files, which it writes last, is there and whole. */
+export async function isFinished(folder: string): Promise<boolean> {
+  try {
+    const parsed = parseSums(await readText(join(folder, SUMS_FILE)));
+    return parsed.ok && parsed.sums.size > 0;
+  } catch (error) {
+    if (isQuorateError(error, 'file-missing')) return false;
+    throw error;
+  }
 }
 
 /** Writes a file, keeps one that has the same content, and completes one that a crash cut short. */

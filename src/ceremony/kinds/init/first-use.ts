@@ -1,10 +1,13 @@
 import { QuorateError } from '../../../errors.ts';
 import { applyWrites } from '../../first-writes.ts';
-import type { Step } from '../../kind.ts';
-import { countRootTokens, proveWayBack, revokeAndProve } from '../../way-back.ts';
+import type { Run, Step } from '../../kind.ts';
+import { countRootTokens, proveWayBack, revokeAndProve, wayBackProved } from '../../way-back.ts';
+import type { CeremonyLogin } from './login.ts';
 import { loginAs, makeLogin } from './login-session.ts';
 import type { RootAccess } from './root-access.ts';
 import type { InitScript } from './script.ts';
+
+const ROOT_TOKENS = 'root-tokens';
 
 /** The writes that reviewers approved, and the login that remains. */
 export function writesStep(script: InitScript, root: RootAccess): Step {
@@ -15,7 +18,7 @@ export function writesStep(script: InitScript, root: RootAccess): Step {
     title: `${count.toString()} reviewed writes${login === undefined ? '' : `, and the ceremony login (${login.method})`}`,
     who: 'administrator',
     // Each write is compared with the server before it is made, so that doing this step again is safe.
-    done: (run) => root.gone(run),
+    done: (run) => root.finished(run),
     async run(run) {
       const session = await root.session(run);
       await applyWrites(run, session, script['first-writes']);
@@ -30,7 +33,7 @@ export function auditStep(script: InitScript, root: RootAccess): Step {
     id: 'audit',
     title: script.audit === 'required' ? 'an audit device works' : 'audit is not required by this script',
     who: 'administrator',
-    done: (run) => root.gone(run),
+    done: (run) => root.finished(run),
     async run(run) {
       const session = await root.session(run);
       const listed = await session.read('sys/audit', { signal: run.signal });
@@ -72,7 +75,7 @@ export function wayBackStep(script: InitScript, root: RootAccess): Step {
     id: 'way-back',
     title: 'the ceremony login starts, and cancels, a root key rotation and a root token generation',
     who: 'administrator',
-    done: (run) => root.gone(run),
+    done: (run) => root.finished(run),
     async run(run) {
       const login = script['ceremony-login'];
       if (login === undefined) {
@@ -100,49 +103,63 @@ export function revokeStep(script: InitScript, root: RootAccess): Step {
     id: 'revoke',
     title: 'the root token is revoked, and its absence proved',
     who: 'administrator',
-    async done(run) {
-      if (run.events.some((event) => event.event === 'token.revoked')) return true;
-      if (!(await root.gone(run))) return false;
-      await run.record({
-        event: 'token.revoked',
-        accessor: 'unknown',
-        proof: 'GET auth/token/lookup-self answered 403 when the ceremony was resumed',
-      });
-      return true;
-    },
+    done: (run) => Promise.resolve(revoked(run) && counted(run)),
     async run(run) {
-      if (!run.events.some((event) => event.event === 'capability.proved' && event.started && event.cancelled)) {
-        throw new QuorateError(
-          'no-way-back',
-          'nothing in this ceremony has proved a way back in; the root token stays',
-        );
-      }
-      const session = await root.session(run);
+      if (!revoked(run)) await revoke(run, root);
       const login = script['ceremony-login'];
-      await revokeAndProve(run, session, root.accessor);
-      root.close();
-      if (login === undefined) return;
-      const remaining = await loginAs(run, login);
-      try {
-        const roots = await countRootTokens(remaining);
-        await run.record({
-          event: 'check',
-          code: 'root-tokens',
-          ok: roots === 0,
-          finding:
-            roots === undefined
-              ? 'the ceremony login may not list accessors, so root tokens were not counted'
-              : `${roots.toString()} root tokens are left`,
-        });
-        if (roots !== undefined && roots > 0) {
-          throw new QuorateError('server-error', `${roots.toString()} other root tokens are alive`, {
-            hint: 'Find them by LIST auth/token/accessors and revoke them by accessor.',
-          });
-        }
-      } finally {
-        await remaining.request('POST', 'auth/token/revoke-self', {}).catch(() => undefined);
-        remaining.close();
-      }
+      if (login !== undefined) await countRoots(run, login);
     },
   };
+}
+
+async function revoke(run: Run, root: RootAccess): Promise<void> {
+  if (!wayBackProved(run.events)) {
+    throw new QuorateError('no-way-back', 'nothing in this ceremony has proved a way back in; the root token stays');
+  }
+  if (await root.gone(run)) {
+    await run.record({
+      event: 'token.revoked',
+      accessor: 'unknown',
+      proof: 'GET auth/token/lookup-self answered 403 when the ceremony was resumed',
+    });
+    return;
+  }
+  await revokeAndProve(run, await root.session(run), root.accessor);
+  root.close();
+}
+
+/** A root token that somebody else made lives on when this ceremony's own is gone. */
+async function countRoots(run: Run, login: CeremonyLogin): Promise<void> {
+  const session = await loginAs(run, login);
+  try {
+    const roots = await countRootTokens(session);
+    await run.record({
+      event: 'check',
+      code: ROOT_TOKENS,
+      ok: roots === 0,
+      finding:
+        roots === undefined
+          ? 'the ceremony login may not list accessors, so root tokens were not counted'
+          : `${roots.toString()} root tokens are left`,
+      facts: { left: roots ?? null },
+    });
+    if (roots !== undefined && roots > 0) {
+      throw new QuorateError('server-error', `${roots.toString()} other root tokens are alive`, {
+        hint: 'Find them by LIST auth/token/accessors, revoke them by accessor, and resume the ceremony.',
+      });
+    }
+  } finally {
+    await session.request('POST', 'auth/token/revoke-self', {}).catch(() => undefined);
+    session.close();
+  }
+}
+
+function revoked(run: Run): boolean {
+  return run.events.some(({ event }) => event === 'token.revoked');
+}
+
+/** Counted, with none left, or not to be counted by this login. */
+function counted(run: Run): boolean {
+  const last = run.events.findLast((one) => one.event === 'check' && one.code === ROOT_TOKENS);
+  return last?.event === 'check' && (last.facts?.['left'] ?? 0) === 0;
 }

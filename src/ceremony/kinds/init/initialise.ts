@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import { isQuorateError, QuorateError } from '../../../errors.ts';
-import { createExclusive, readBounded, writeExclusive } from '../../../files.ts';
+import { createExclusive, readBounded, replaceFile } from '../../../files.ts';
 import type { InitReply } from '../../../vault/peer.ts';
 import type { Run, Step } from '../../kind.ts';
 import type { ScriptKeys } from '../../keys.ts';
@@ -80,7 +80,7 @@ export function initialiseStep(script: InitScript, keys: ScriptKeys): Step {
         await reply.raw.expose((bytes) => sink.writeFile(bytes));
         await sink.sync();
       } catch (error) {
-        throw isQuorateError(error, 'init-reply-lost') ? replyLost(peer.name) : error;
+        throw await whatIsLeft(peer, error);
       } finally {
         await sink.close();
       }
@@ -100,7 +100,7 @@ export function initialiseStep(script: InitScript, keys: ScriptKeys): Step {
   };
 }
 
-/** One encrypted file a custodian, so that each can be handed over on its own. Files that are there already stay. */
+/** One file a custodian, so that each can be handed over on its own. What is there already stays. */
 async function issueFiles(
   run: Run,
   script: InitScript,
@@ -135,14 +135,12 @@ async function issueFiles(
   for (const { who, pgp, file, text } of files) {
     const content = plain ? new TextEncoder().encode(text) : new Uint8Array(Buffer.from(text, 'base64'));
     if (!plain) assertEncrypted(content, who);
-    await writeExclusive(join(run.folder, file), content).catch((error: unknown) => {
-      if (!isQuorateError(error, 'file-exists')) throw error;
-    });
+    await placeFile(join(run.folder, file), content);
     if (issued.has(file)) continue;
     const ciphertext = `sha256:${createHash('sha256').update(content).digest('hex')}`;
     await run.record({ event: 'share.issued', who, pgp, file, ciphertext });
   }
-  if (!plain || issued.size > 0) return;
+  if (!plain || run.events.some(({ event }) => event === 'exception')) return;
   await run.record({
     event: 'exception',
     expected: 'shares and root token leave the server encrypted to their holders',
@@ -150,6 +148,15 @@ async function issueFiles(
     decision: 'the script asks for insecure-plain-shares',
     by: 'the script',
   });
+}
+
+/** All of a file or nothing of it, whenever this process ends. */
+async function placeFile(path: string, content: Uint8Array): Promise<void> {
+  const there = await readBounded(path).catch((error: unknown) => {
+    if (isQuorateError(error, 'file-missing')) return undefined;
+    throw error;
+  });
+  if (there === undefined || !Buffer.from(there).equals(content)) await replaceFile(path, content);
 }
 
 /**
@@ -182,16 +189,41 @@ function parseReply(bytes: Uint8Array): { shares: readonly string[]; rootToken: 
   }
 }
 
+const WIPE =
+  'Its shares exist nowhere, and the cluster holds no data yet: stop all peers, wipe their storage, start them and ' +
+  'run the ceremony again from its start, in a new folder.';
+
 function replyLost(peer: string): QuorateError {
   return new QuorateError(
     'init-reply-lost',
     `${peer} may have been initialised, and its reply with the shares never came`,
     {
-      hint:
-        'Those shares exist nowhere. The cluster holds no data yet: stop all peers, wipe their storage, ' +
-        'start them and run the ceremony again in a new folder.',
+      hint: WIPE,
     },
   );
+}
+
+/**
+ * The error for an init that failed, by what the peer says afterwards. A server can refuse and be initialised all the
+ * same: its first entry in a broken audit device comes after its keys are made (OpenBao 2.7.2).
+ */
+async function whatIsLeft(peer: Run['cluster']['peers'][number], error: unknown): Promise<unknown> {
+  if (!isQuorateError(error) || (error.code !== 'init-reply-lost' && error.code !== 'server-error')) return error;
+  const lost = error.code === 'init-reply-lost';
+  const initialised = await peer.sealStatus().then(
+    (status) => status.initialised,
+    () => undefined,
+  );
+  if (lost && initialised === false) {
+    return new QuorateError('init-reply-lost', `the init of ${peer.name} was cut short, and it is not initialised`, {
+      hint: 'Resume the ceremony: it asks the peer again before it repeats anything.',
+    });
+  }
+  if (lost) return replyLost(peer.name);
+  if (initialised !== true) return error;
+  return new QuorateError('init-reply-lost', `${error.message}. It counts as initialised all the same`, {
+    hint: `Mend what it says first. ${WIPE}`,
+  });
 }
 
 async function reopenEmpty(path: string): ReturnType<typeof createExclusive> {
@@ -211,7 +243,11 @@ function firstPeer(run: Run): Run['cluster']['peers'][number] {
 
 function keyOf(keys: ScriptKeys, holder: string): string {
   const key = keys.get(holder);
-  if (key === undefined) throw new QuorateError('bug', `no usable key of ${holder}`);
+  if (key === undefined) {
+    throw new QuorateError('key-unusable', `there is no usable OpenPGP key of ${holder}`, {
+      hint: 'This finding cannot be accepted: nobody could read what is encrypted to that key.',
+    });
+  }
   return key.binaryBase64;
 }
 

@@ -42,17 +42,28 @@ export async function loginAs(run: Run, login: CeremonyLogin): Promise<Session> 
     }
     const policies = Array.isArray(auth.policies) ? auth.policies.map(String) : [];
     const root = policies.includes('root');
-    await run.record({ event: 'login', method: login.method, mount: login.mount, policies, root });
-    if (root)
-      throw new QuorateError('no-way-back', 'the ceremony login is root itself; it must have policies of its own');
-    const token = Secret.fromText(auth.client_token);
+    const session = openSession(peer, auth.client_token);
     try {
-      return peer.session(token);
-    } finally {
-      token.wipe();
+      await run.record({ event: 'login', method: login.method, mount: login.mount, policies, root });
+      if (root)
+        throw new QuorateError('no-way-back', 'the ceremony login is root itself; it must have policies of its own');
+      return session;
+    } catch (error) {
+      await session.request('POST', 'auth/token/revoke-self', {}).catch(() => undefined);
+      session.close();
+      throw error;
     }
   } finally {
     for (const secret of secrets) secret.wipe();
+  }
+}
+
+function openSession(peer: Session['peer'], text: string): Session {
+  const token = Secret.fromText(text);
+  try {
+    return peer.session(token);
+  } finally {
+    token.wipe();
   }
 }
 
@@ -68,18 +79,37 @@ async function makeRole(run: Run, root: Session, login: CeremonyLogin & { method
     if (isQuorateError(error, 'file-missing')) return undefined;
     throw error;
   });
-  there?.wipe();
-  if (there === undefined) {
-    const made = await root.write(`${role}/secret-id`, {}, { signal: run.signal });
-    const id = (made as { secret_id?: unknown } | null)?.secret_id;
-    if (typeof id !== 'string') throw new QuorateError('server-response', 'the server made no secret id');
-    await writeExclusive(file, id);
-  }
+  if (there === undefined) await makeSecretId(run, root, role, file);
+  else await refuseStale(run, root, role, file, there);
   const named = await root.read(`${role}/role-id`, { signal: run.signal });
   const roleId = (named as { role_id?: unknown } | null)?.role_id;
   if (typeof roleId !== 'string') throw new QuorateError('server-response', 'the server tells no role id');
   await replaceFile(join(run.folder, ROLE_ID_FILE), `${roleId}\n`);
   await recordWrite(run, root, role, ['token_max_ttl', 'token_policies', 'token_ttl']);
+}
+
+async function makeSecretId(run: Run, root: Session, role: string, file: string): Promise<void> {
+  // One that was made right before an interruption is in nobody's hands.
+  for (const accessor of await root.list(`${role}/secret-id`, { signal: run.signal })) {
+    await root.write(`${role}/secret-id-accessor/destroy`, { secret_id_accessor: accessor }, { signal: run.signal });
+  }
+  const made = await root.write(`${role}/secret-id`, {}, { signal: run.signal });
+  const id = (made as { secret_id?: unknown } | null)?.secret_id;
+  if (typeof id !== 'string') throw new QuorateError('server-response', 'the server made no secret id');
+  await writeExclusive(file, id);
+}
+
+/** A file from another cluster, or one that an interruption cut short, would be a login that fails when it is needed. */
+async function refuseStale(run: Run, root: Session, role: string, file: string, there: Secret): Promise<void> {
+  try {
+    const looked = await root.request('POST', `${role}/secret-id/lookup`, { secret_id: there }, { signal: run.signal });
+    if (looked.status === 200) return;
+  } finally {
+    there.wipe();
+  }
+  throw new QuorateError('file-exists', `${file} is there, and the cluster does not know what is in it`, {
+    hint: 'It is left from another init, or was cut short. Move it away and resume the ceremony.',
+  });
 }
 
 async function makeUser(run: Run, root: Session, login: CeremonyLogin & { method: 'userpass' }): Promise<void> {

@@ -2,6 +2,7 @@ import { isQuorateError, QuorateError } from '../../../errors.ts';
 import type { Session } from '../../../vault/peer.ts';
 import type { Run } from '../../kind.ts';
 import { activePeer } from '../../leadership.ts';
+import { wayBackProved } from '../../way-back.ts';
 import { readRootToken } from './initialise.ts';
 import type { InitScript } from './script.ts';
 
@@ -60,6 +61,20 @@ export class RootAccess {
       if (isQuorateError(error, 'denied')) return true;
       throw error;
     }
+  }
+
+  /**
+   * Whether nothing is left to do with the token: it is gone, after another login had shown the way back in.
+   * @throws QuorateError `no-way-back` when it is gone and none has.
+   */
+  async finished(run: Run): Promise<boolean> {
+    if (!(await this.gone(run))) return false;
+    if (wayBackProved(run.events)) return true;
+    throw new QuorateError('no-way-back', 'the root token is gone, and no login has shown a way back in', {
+      hint:
+        'Somebody revoked it. The cluster holds nothing yet: stop all peers, wipe their storage, start them and ' +
+        'run the ceremony again from its start, in a new folder.',
+    });
   }
 
   /** Forgets the token here, after it was revoked. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { createHash } from 'node:crypto';
 import { isQuorateError, QuorateError } from '../../../errors.ts';
-import { readText, writeExclusive } from '../../../files.ts';
+import { readText, replaceFile } from '../../../files.ts';
 import type { Run, Step } from '../../kind.ts';
 import { parseRoster, renderRoster } from '../../roster/roster.ts';
 import type { Roster } from '../../roster/schema.ts';
@@ -54,6 +54,7 @@ export function rosterStep(script: InitScript): Step {
       });
       if (text === undefined) return false;
       const roster = parseRoster(text, ROSTER_FILE);
+      if (!run.events.some(({ event }) => event === 'roster')) return false;
       if (roster.shares.length === script.shares) return true;
       throw new QuorateError('roster-invalid', `${ROSTER_FILE} does not hold ${script.shares.toString()} shares`);
     },
@@ -63,7 +64,8 @@ export function rosterStep(script: InitScript): Step {
       if (seal?.clusterId === undefined)
         throw new QuorateError('sealed', 'the first peer does not tell its cluster id');
       const text = renderRoster(rosterOfProofs(script, run, seal.recoverySeal, seal.clusterId));
-      await writeExclusive(join(run.folder, ROSTER_FILE), text);
+      // In one step: an interruption leaves none, or a whole one that is the same when it is made again.
+      await replaceFile(join(run.folder, ROSTER_FILE), text);
       await run.record({
         event: 'roster',
         generation: 1,

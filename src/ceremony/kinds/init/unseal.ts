@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { QuorateError } from '../../../errors.ts';
+import { isQuorateError, QuorateError } from '../../../errors.ts';
 import { readSecretFile } from '../../../files.ts';
 import type { Run, Step } from '../../kind.ts';
 import { describeState, surveyPeers } from '../../survey.ts';
@@ -20,7 +20,10 @@ export function unsealStep(script: InitScript): Step {
     who: 'custodians',
     async done(run) {
       const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
-      return surveys.every(({ state }) => state === 'active' || state === 'standby');
+      if (!surveys.every(({ state }) => state === 'active' || state === 'standby')) return false;
+      // All open is not enough: a ceremony that stopped because they are of two clusters must stop again.
+      await assertOneCluster(run, run.cluster.peers);
+      return true;
     },
     async run(run) {
       const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
@@ -38,7 +41,11 @@ export function unsealStep(script: InitScript): Step {
             joinTimeout: JOIN_TIMEOUT,
             hold: true,
           },
-        );
+        ).catch(async (error: unknown) => {
+          if (isQuorateError(error, 'shares-wrong')) await refuseApart(run);
+          throw error;
+        });
+        if (left.length > 0) await refuseApart(run);
         if (left.length > 0) throw stillSealed(left);
       }
       await assertOneCluster(run, run.cluster.peers);
@@ -55,6 +62,24 @@ function withIssuedShares(run: Run, script: InitScript): Run {
     return { text: await readSecretFile(next.file), who: next.name, how: 'the lab file' };
   };
   return { ...run, people: { ...run.people, nextShare } };
+}
+
+/** The shares of this init open the peer that made them. One that they do not open was initialised by somebody else. */
+async function refuseApart(run: Run): Promise<void> {
+  const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
+  const [first] = surveys;
+  if (first?.state !== 'active' && first?.state !== 'standby') return;
+  const wrong = new Set(
+    run.events.flatMap((one) => (one.event === 'share.refused' && one.reason === 'shares-wrong' ? [one.peer] : [])),
+  );
+  const apart = surveys.filter(({ peer, state }) => state === 'sealed' && wrong.has(peer.name));
+  if (apart.length === 0) return;
+  const names = apart.map(({ peer }) => peer.name).join(', ');
+  throw new QuorateError(
+    'cluster-mismatch',
+    `the shares of this init open ${first.peer.name} (cluster ${first.seal?.clusterId ?? 'unknown'}) and not ${names}`,
+    { hint: `Initialised apart: stop ${names}, wipe its storage, start it so that it joins, and resume.` },
+  );
 }
 
 async function waitForAutoUnseal(run: Run): Promise<void> {
