@@ -4,7 +4,7 @@ import type { Context } from '../context.ts';
 import { QuorateError } from '../errors.ts';
 import type { Programs } from '../programs/programs.ts';
 import { Secret } from '../secret.ts';
-import { tableLines } from '../layout.ts';
+import { headLine, progressTable } from './progress-table.ts';
 import { isPgpMessage, readShareSource, type ShareSource } from './share-sources.ts';
 
 export interface RoomOptions {
@@ -23,43 +23,66 @@ const STOP = Symbol('stop');
 export function createRoom(context: Context, programs: Programs, options: RoomOptions = {}): People {
   const { prompts, output, signal } = context;
   const sources = [...(options.sources ?? [])];
+  // Whoever pastes a share before they are asked must not see it on the screen.
+  prompts.quiet(true);
+  const gpg: Programs['gpg'] = {
+    ...programs.gpg,
+    async decrypt(message, gpgOptions) {
+      // Its pinentry may use this terminal.
+      prompts.quiet(false);
+      try {
+        return await programs.gpg.decrypt(message, gpgOptions);
+      } finally {
+        prompts.quiet(true);
+      }
+    },
+  };
   const gpgOptions = (who: string | undefined): { home?: string; signal: AbortSignal } => {
     const home = who === undefined ? undefined : options.homes?.get(who);
     return home === undefined ? { signal } : { home, signal };
   };
 
+  let headed = false;
+
   async function askShare(request: ShareRequest): Promise<GivenShare | null> {
     output.say();
-    for (const line of tableLines(request.peers.map(({ name, status }) => [`  ${name}`, status]))) output.say(line);
-    const who = await askWho(request);
-    if (who === STOP) return null;
-    const how = await prompts.choose<'type' | 'file' | 'stop'>('How is the share given?', [
-      { name: 'type or paste it (hidden)', value: 'type' },
-      { name: "from a file, or the custodian's PGP file (decrypted by gpg)", value: 'file' },
-      { name: 'nobody gives another: stop here', value: 'stop' },
-    ]);
-    if (how === 'stop') return null;
-    const named = who === undefined ? {} : { who };
-    if (how === 'type') {
-      return { ...named, text: await prompts.secret('Share', { instead: '--share-file FILE' }), how: 'typed' };
+    if (!headed) {
+      output.say(output.paint.strong(headLine(request)));
+      output.say();
     }
-    const path = await prompts.text('File');
-    return { ...named, ...(await readShareSource(context, programs, { kind: 'file', path }, gpgOptions(who))) };
+    headed = true;
+    for (const line of progressTable(request.peers)) output.say(line);
+    output.say();
+    const number = `Share ${Math.min(request.given + 1, request.needed).toString()} of ${request.needed.toString()}`;
+    for (;;) {
+      const who = await askWho(request, number);
+      if (who === STOP) return null;
+      const named = who === undefined ? {} : { who };
+      const text = await prompts.secret(
+        `${who === undefined ? number : `${who}, your share`} (hidden; leave it empty to give a file)`,
+        {
+          instead: '--share-file FILE',
+        },
+      );
+      if (text.length > 0) return { ...named, text, how: 'typed' };
+      const path = await prompts.text("File with the share, or the custodian's PGP file (empty: neither)");
+      if (path !== '') {
+        return { ...named, ...(await readShareSource(context, { gpg }, { kind: 'file', path }, gpgOptions(who))) };
+      }
+      if (who === undefined && (await prompts.confirm('Stop here? The ceremony can be resumed'))) return null;
+    }
   }
 
   /** With a roster the custodian says who they are, so that a mixed-up card is called by its owner's name. */
-  async function askWho(request: ShareRequest): Promise<string | undefined | typeof STOP> {
+  async function askWho(request: ShareRequest, number: string): Promise<string | undefined | typeof STOP> {
     const holders = options.roster?.shares.map(({ holder }) => holder) ?? [...(options.homes?.keys() ?? [])];
     const left = holders.filter((holder) => !request.present.includes(holder));
     if (left.length === 0) return undefined;
-    return prompts.choose<string | undefined | typeof STOP>(
-      `Share ${(request.given + 1).toString()} of ${request.needed.toString()}: who gives it?`,
-      [
-        ...left.map((holder) => ({ name: holder, value: holder })),
-        { name: '(somebody else)', value: undefined },
-        { name: '(nobody: stop here)', value: STOP },
-      ],
-    );
+    return prompts.choose<string | undefined | typeof STOP>(`${number}: who gives it?`, [
+      ...left.map((holder) => ({ name: holder, value: holder })),
+      { name: '(somebody else)', value: undefined },
+      { name: '(nobody: stop here)', value: STOP },
+    ]);
   }
 
   async function proveHere({ holder, ciphertext, single }: IssuedShare): Promise<ShareProof> {
@@ -90,7 +113,7 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
 
     async nextShare(request) {
       const source = sources.shift();
-      if (source !== undefined) return readShareSource(context, programs, source, gpgOptions(undefined));
+      if (source !== undefined) return readShareSource(context, { gpg }, source, gpgOptions(undefined));
       return prompts.interactive ? askShare(request) : null;
     },
 
@@ -154,8 +177,9 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
 
     async acceptException(question, typed) {
       if (!prompts.interactive) return false;
-      await prompts.typed(question, typed);
-      return true;
+      const check = (text: string): true | string =>
+        ['', typed].includes(text.trim()) || `Type exactly: ${typed} (nothing to give another share)`;
+      return (await prompts.text(`${question} Type ${typed} to give it:`, { check })) === typed;
     },
 
     async foreignProgress(peer, status) {

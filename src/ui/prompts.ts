@@ -17,6 +17,7 @@ type Question = Record<string, unknown> & { readonly type: string; readonly mess
  */
 export function createPrompts({ stdin, stderr, signal }: PromptStreams): Prompts {
   const interactive = stdin.isTTY && stderr.isTTY;
+  const hush = createHush(stdin);
 
   async function ask(question: Question, options: PromptOptions = {}): Promise<unknown> {
     if (!interactive) {
@@ -30,6 +31,7 @@ export function createPrompts({ stdin, stderr, signal }: PromptStreams): Prompts
       output: stderr,
       signal: options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]),
     });
+    hush.pause();
     try {
       const answers: Record<string, unknown> = await prompt({ ...question, name: 'answer' } as never);
       return answers['answer'];
@@ -39,11 +41,16 @@ export function createPrompts({ stdin, stderr, signal }: PromptStreams): Prompts
         throw new QuorateError('cancelled', 'cancelled at a prompt');
       }
       throw new QuorateError('bug', `the prompt failed: ${name}`);
+    } finally {
+      hush.resume();
     }
   }
 
   return {
     interactive,
+    quiet: (on) => {
+      if (interactive) hush.set(on);
+    },
     secret: async (message, options) => {
       // toggleMask would let Ctrl-T show the secret; the mask's length is that of the secret, which everybody in the room knows.
       const answer = await ask({ type: 'password', message, toggleMask: false, mask: '*' }, options);
@@ -80,5 +87,55 @@ export function createPrompts({ stdin, stderr, signal }: PromptStreams): Prompts
         if (answer !== expected) throw new QuorateError('cancelled', 'not confirmed; nothing was done');
       });
     },
+  };
+}
+
+interface Hush {
+  set(on: boolean): void;
+  /** A question reads the terminal itself; the echo stays off until it does. */
+  pause(): void;
+  resume(): void;
+}
+
+const CTRL_C = 3;
+
+/**
+ * Reads and drops what is typed, with the echo off. The terminal is set back when this is turned off, and by Node when
+ * the process ends, however it ends short of SIGKILL.
+ */
+function createHush(stdin: NodeJS.ReadStream): Hush {
+  let wanted = false;
+  const drop = (typed: Uint8Array): void => {
+    // Raw mode: the terminal makes no signal of it.
+    if (typed.includes(CTRL_C)) process.kill(process.pid, 'SIGINT');
+  };
+  const resume = (): void => {
+    if (!wanted || stdin.listeners('data').includes(drop)) return;
+    stdin.setRawMode(true);
+    stdin.on('data', drop);
+    stdin.resume();
+    // It must not keep the process from ending.
+    stdin.unref();
+  };
+  const pause = (): void => {
+    if (!wanted) return;
+    stdin.off('data', drop);
+    stdin.pause();
+    stdin.ref();
+  };
+  return {
+    set: (on) => {
+      if (on === wanted) return;
+      if (on) {
+        wanted = true;
+        resume();
+      } else {
+        pause();
+        wanted = false;
+        stdin.setRawMode(false);
+      }
+    },
+    pause,
+    resume,
   };
 }

@@ -44,6 +44,11 @@ export interface Prompts {
   ): Promise<T>;
   /** Asks until exactly `expected` was typed; an empty answer throws `cancelled`. For what cannot be undone. */
   typed(question: string, expected: string, options?: PromptOptions): Promise<void>;
+  /**
+   * While on, what is typed between questions is neither shown nor kept; Ctrl-C still interrupts. Turn it off while
+   * another program asks at this terminal. Without a terminal it does nothing.
+   */
+  quiet(on: boolean): void;
 }
 
 export interface PromptOptions {
