@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { QuorateError } from '../errors.ts';
 import { readText } from '../files.ts';
 import type { RunProgram } from '../programs/run.ts';
-import { makeHome, removeHome } from './gnupg-home.ts';
+import { endAgents, makeHome, removeHome } from './gnupg-home.ts';
 import { Watchdog } from './watchdog.ts';
 
 const TIMEOUT = 60_000;
@@ -31,6 +31,8 @@ export interface MadeUpCustodians {
   readonly gnupgHomes: readonly string[];
   /** Ends their gpg-agents and deletes their GnuPG homes. Call it even when this process is about to end. */
   readonly cleanUp: () => Promise<void>;
+  /** Ends their gpg-agents, and leaves the homes that are in the folder: their owners can still decrypt. */
+  readonly leave: () => Promise<void>;
   /** Lets the homes live when this process ends; `ThrowawayCluster.keep` must know them then. */
   readonly keep: () => Promise<void>;
 }
@@ -56,6 +58,12 @@ export async function createCustodians(options: CustodiansOptions): Promise<Made
     await Promise.all(gnupgHomes.map((home) => removeHome(home, options.run)));
     await watchdog.release();
   };
+  const leave = async (): Promise<void> => {
+    const end = (home: string): Promise<void> =>
+      home.startsWith(`${options.folder}/`) ? endAgents(home, options.run) : removeHome(home, options.run);
+    await Promise.all(gnupgHomes.map(end));
+    await watchdog.release();
+  };
   const made = await Promise.allSettled(
     options.names.map(async (name) => {
       const folder = join(options.folder, name);
@@ -72,7 +80,7 @@ export async function createCustodians(options: CustodiansOptions): Promise<Made
     throw failed.reason;
   }
   const people = made.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-  return { people, gnupgHomes, cleanUp, keep: () => watchdog.release() };
+  return { people, gnupgHomes, cleanUp, leave, keep: () => watchdog.release() };
 }
 
 async function makeKeys(

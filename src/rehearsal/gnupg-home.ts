@@ -24,6 +24,12 @@ export function isMadeUpHome(home: string, folder: string): boolean {
 
 /** Ends the agents that run in a home, and deletes it. */
 export async function removeHome(home: string, run: RunProgram): Promise<void> {
+  await endAgents(home, run);
+  await rm(home, { recursive: true, force: true });
+}
+
+/** Ends the agents that run in a home. */
+export async function endAgents(home: string, run: RunProgram): Promise<void> {
   const ended = run({
     program: 'gpgconf',
     args: ['--homedir', home, '--kill', 'all'],
@@ -32,5 +38,4 @@ export async function removeHome(home: string, run: RunProgram): Promise<void> {
   });
   // Without gpgconf no agent was started; and an agent ends by itself when its home is gone.
   await ended.catch(() => undefined);
-  await rm(home, { recursive: true, force: true });
 }

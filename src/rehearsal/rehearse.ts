@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Policy } from '../config.ts';
 import { type CeremonyOutcome, type CeremonySetting, startCeremony } from '../ceremony/engine.ts';
@@ -85,7 +85,8 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
   } finally {
     if (!options.keep || signal.aborted) {
       await cluster.stop();
-      await made?.cleanUp();
+      await made?.leave();
+      await Promise.all(cluster.peers.map(({ dataFolder }) => rm(dataFolder, { recursive: true, force: true })));
     }
   }
 }
