@@ -50,6 +50,9 @@ export interface Run {
   login(peer: Peer): Promise<PeerLogin>;
 }
 
+/** What a preflight looks with. */
+export type PreflightRun = Pick<Run, 'cluster' | 'policy' | 'tools' | 'signal' | 'login'>;
+
 /** A numbered step of the printed script. `check` prints the list, `run` executes it, `resume` asks `done`. */
 export interface Step {
   readonly id: string;
@@ -69,7 +72,7 @@ export interface Kind<S extends CommonScript = CommonScript> {
   /** Reads the live cluster and the keys; changes nothing. */
   preflight(
     script: S,
-    run: Pick<Run, 'cluster' | 'policy' | 'tools' | 'signal'>,
+    run: PreflightRun,
     keys: ScriptKeys,
   ): Promise<readonly Finding[]>;
   steps(script: S, keys: ScriptKeys): readonly Step[];

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
-import type { Finding, Step } from '../../ceremony/kind.ts';
+import type { Finding, PreflightRun, Step } from '../../ceremony/kind.ts';
 import type { LoadedScript } from '../../ceremony/load.ts';
 import { EXIT } from '../../errors.ts';
 import { readText } from '../../files.ts';
@@ -34,7 +34,8 @@ export const command = defineCommand({
     const all: Finding[] = [...findings];
     if (values.live === true) {
       const cluster = await context.cluster({ cluster: script.cluster });
-      all.push(...(await kind.preflight(script, { cluster, policy, tools, signal: context.signal }, keys)));
+      const login: PreflightRun['login'] = (peer) => context.login(peer, cluster.config?.auth);
+      all.push(...(await kind.preflight(script, { cluster, policy, tools, signal: context.signal, login }, keys)));
     }
     const steps = kind.steps(script, keys);
     const failed = all.filter(({ ok }) => !ok).length;
