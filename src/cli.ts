@@ -46,6 +46,8 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
         summary: 'put a share of a living cluster on its roster',
         load: () => import('./commands/custodian/enroll.ts'),
       },
+      sign: { summary: 'stand by a roster with an SSH key', load: () => import('./commands/custodian/sign.ts') },
+      verify: { summary: 'who stands by a roster', load: () => import('./commands/custodian/verify.ts') },
     },
   },
   completion: {

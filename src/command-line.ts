@@ -60,7 +60,6 @@ async function build(
     .description(
       'Key ceremonies for OpenBao and HashiCorp Vault: quorum init and unseal, with a record that auditors can check.',
     )
-    .option('-V, --version', 'print the version')
     .helpCommand('help [command...]', 'help for a command')
     .addHelpText(
       'after',

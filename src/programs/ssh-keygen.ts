@@ -61,7 +61,7 @@ export function sshKeygen(run: RunProgram): SshKeygen {
     async sign({ key, namespace, bytes, signal }) {
       const { status, stdout } = await run({
         program: PROGRAM,
-        args: ['-Y', 'sign', '-f', key, '-n', namespace],
+        args: ['-q', '-Y', 'sign', '-f', key, '-n', namespace],
         stdin: bytes,
         statuses: 'any',
         showErrors: true,
