@@ -70,10 +70,6 @@ export interface Kind<S extends CommonScript = CommonScript> {
   /** Checks that a schema cannot express; every fault at once. */
   faults(script: S): readonly string[];
   /** Reads the live cluster and the keys; changes nothing. */
-  preflight(
-    script: S,
-    run: PreflightRun,
-    keys: ScriptKeys,
-  ): Promise<readonly Finding[]>;
+  preflight(script: S, run: PreflightRun, keys: ScriptKeys): Promise<readonly Finding[]>;
   steps(script: S, keys: ScriptKeys): readonly Step[];
 }
