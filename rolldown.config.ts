@@ -22,15 +22,28 @@ const root = import.meta.dirname;
 const dist = join(root, 'dist');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
 
-/** node-vault requires axios for a transport of its own, which quorate replaces: leaving axios out halves the start. */
-const withoutAxios: Plugin = {
-  name: 'without-axios',
-  resolveId: { filter: { id: /^axios$/ }, handler: () => ({ id: '\0without-axios' }) },
+/**
+ * What packages require and quorate never reaches; leaving it out halves the start. VaultClient gives node-vault its own
+ * transport (for axios), logging, validator, templates and endpoints; no verb of ours is another program, as
+ * commander's may be.
+ */
+const DEAD_WEIGHT: Readonly<Record<string, readonly string[]>> = {
+  'node-vault': ['axios', 'debug', 'tv4', 'mustache', './commands.js'],
+  'commander': ['node:child_process'],
+};
+
+const withoutDeadWeight: Plugin = {
+  name: 'without-dead-weight',
+  resolveId(id, importer) {
+    const from = /\/node_modules\/([^/]+)\/[^\0]*$/.exec(importer ?? '')?.[1] ?? '';
+    return DEAD_WEIGHT[from]?.includes(id) === true ? { id: `\0unused ${id}` } : null;
+  },
   load: {
-    filter: { id: /without-axios$/ },
-    handler: () => `
-      const refuse = () => { throw new Error('axios is not part of quorate: pass node-vault a transport'); };
-      module.exports = { create: refuse, request: refuse };`,
+    filter: { id: /^\0unused / },
+    handler: (id) => `
+      const refuse = () => { throw new Error(${JSON.stringify(`${id.slice(8)} is not part of quorate`)}); };
+      // Made when it is loaded, as debug and node-vault do; none of it may be called later.
+      module.exports = Object.assign(() => refuse, { create: refuse, request: refuse, spawn: refuse });`,
   },
 };
 
@@ -95,13 +108,15 @@ export default defineConfig({
   platform: 'node',
   external: ['pkcs11js'],
   transform: { target: 'node22', define: { QUORATE_VERSION: JSON.stringify(version) } },
-  plugins: [withoutAxios, separateOpenpgp, finish],
+  plugins: [withoutDeadWeight, separateOpenpgp, finish],
   output: {
     dir: dist,
     format: 'cjs',
     entryFileNames: 'chunks/[name].cjs',
     chunkFileNames: 'chunks/[name]-[hash].cjs',
     strict: true,
+    // Readable for who audits it, and without the comments, which would be read at every start.
     minify: false,
+    comments: { legal: true, annotation: false, jsdoc: false },
   },
 });

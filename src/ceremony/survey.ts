@@ -22,7 +22,9 @@ export async function surveyPeers(peers: readonly Peer[], options: CallOptions =
 /** `surveyPeers` for one peer. @throws QuorateError `cancelled` only. */
 export async function surveyPeer(peer: Peer, options: CallOptions = {}): Promise<PeerSurvey> {
   try {
-    const [seal, health] = await Promise.all([peer.sealStatus(options), peer.health(options)]);
+    // One after the other on one connection: a second TLS handshake costs more, and would blur the clock's reading.
+    const seal = await peer.sealStatus(options);
+    const health = await peer.health(options);
     if (!seal.initialised) return { peer, state: 'uninitialised', seal, health };
     if (seal.sealed) return { peer, state: 'sealed', seal, health };
     const leader = await peer.leader(options);
