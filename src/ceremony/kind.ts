@@ -51,7 +51,7 @@ export interface Run {
 }
 
 /** What a preflight looks with. */
-export type PreflightRun = Pick<Run, 'cluster' | 'policy' | 'tools' | 'signal' | 'login'>;
+export type PreflightRun = Pick<Run, 'cluster' | 'policy' | 'tools' | 'signal' | 'login' | 'roster'>;
 
 /** A numbered step of the printed script. `check` prints the list, `run` executes it, `resume` asks `done`. */
 export interface Step {

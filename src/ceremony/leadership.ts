@@ -39,7 +39,7 @@ export class Leadership {
   }
 
   /** Finds the active peer and logs in there. The caller closes it. */
-  static async find(run: Run): Promise<Leadership> {
+  static async find(run: Pick<Run, 'cluster' | 'signal' | 'login'>): Promise<Leadership> {
     const peer = await activePeer(run);
     const { activeTime } = await peer.leader({ signal: run.signal });
     const { session } = await run.login(peer);

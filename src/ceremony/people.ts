@@ -12,6 +12,9 @@ export interface ShareRequest {
   /** Holders who have given theirs in this ceremony. */
   readonly present: readonly string[];
   readonly peers: readonly { readonly name: string; readonly status: string }[];
+  /** Where shares of several generations exist: which is wanted (`the new shares`), and who holds them. */
+  readonly wanted?: string;
+  readonly holders?: readonly string[];
 }
 
 /** A share as text or as it was decrypted, and whose it should be where the person said so. Wiped by the receiver. */

@@ -20,4 +20,6 @@ export interface CeremonyTools {
     bytes: Uint8Array,
     options: { readonly now: Date; readonly minimumValidityDays: number },
   ): Promise<PublicKeyFacts>;
+  /** A public key that nobody has the private half of: for operations whose result must never be used. */
+  discardedKey(): Promise<PublicKeyFacts>;
 }

@@ -6,7 +6,11 @@ import { QuorateError } from '../errors.ts';
 /** The adapters that ceremonies use, from the context. */
 export async function ceremonyTools(context: Context): Promise<CeremonyTools> {
   const openpgp = await context.openpgp();
-  return { now: () => new Date(), checkPublicKey: (bytes, options) => openpgp.checkPublicKey(bytes, options) };
+  return {
+    now: () => new Date(),
+    checkPublicKey: (bytes, options) => openpgp.checkPublicKey(bytes, options),
+    discardedKey: () => openpgp.discardedKey(),
+  };
 }
 
 /** What records say of the program that wrote them. */

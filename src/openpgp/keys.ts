@@ -1,5 +1,5 @@
 import type { AnyPacket, Key, SignaturePacket, Subkey } from 'openpgp';
-import { createMessage, encrypt, PacketList, PublicKey, readKey, readKeys } from 'openpgp';
+import { createMessage, encrypt, generateKey, PacketList, PublicKey, readKey, readKeys } from 'openpgp';
 import { QuorateError } from '../errors.ts';
 import { messageBytes } from './message.ts';
 import type { OpenPgp, PublicKeyFacts, PublicKeyOptions } from './openpgp.ts';
@@ -25,7 +25,7 @@ const CURVES: Readonly<Record<string, string>> = {
 const PRIMARY_CURVES = new Set<string | undefined>(['ed25519Legacy', 'nistP256', 'nistP384', 'nistP521', undefined]);
 const PRIMARY_ALGORITHMS = new Set(['rsaEncryptSign', 'rsaSign', 'ecdsa', 'eddsaLegacy']);
 
-export const openPgp: OpenPgp = { messageBytes, checkPublicKey, decryptWithKeyFile, isLocked };
+export const openPgp: OpenPgp = { messageBytes, checkPublicKey, discardedKey, decryptWithKeyFile, isLocked };
 
 async function checkPublicKey(input: Uint8Array, options: PublicKeyOptions): Promise<PublicKeyFacts> {
   const key = await readOne(input);
@@ -206,4 +206,16 @@ function unusable(why: string): QuorateError {
   return new QuorateError('key-unusable', `the key cannot be used: ${why}`, {
     hint: 'Its owner exports a current one that can encrypt, such as `gpg --quick-generate-key NAME future-default default 3y` makes.',
   });
+}
+
+async function discardedKey(): Promise<PublicKeyFacts> {
+  const { privateKey, publicKey } = await generateKey({
+    type: 'ecc',
+    curve: 'nistP256',
+    userIDs: [{ name: 'quorate: nobody holds this key' }],
+    format: 'object',
+  });
+  // In the library, and not in its types (6.3.2).
+  (privateKey as unknown as { clearPrivateParams(): void }).clearPrivateParams();
+  return checkPublicKey(publicKey.write(), { now: new Date(), minimumValidityDays: 0 });
 }

@@ -29,6 +29,8 @@ export interface OpenPgp {
    * @throws QuorateError `key-unusable` saying why not.
    */
   checkPublicKey(input: Uint8Array, options: PublicKeyOptions): Promise<PublicKeyFacts>;
+  /** A public key whose private half was wiped as soon as it was made: what is encrypted to it, nobody ever reads. */
+  discardedKey(): Promise<PublicKeyFacts>;
   /** Whether the secret key in this file wants a passphrase. @throws QuorateError `key-unusable`. */
   isLocked(keyFile: Uint8Array): Promise<boolean>;
   /**

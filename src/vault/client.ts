@@ -22,6 +22,8 @@ export interface Call extends CallOptions {
   readonly onSent?: () => void;
   /** Given the reply's bytes before they are parsed and wiped. */
   readonly onRaw?: (bytes: Uint8Array) => void;
+  /** As `TransportRequest` has it. */
+  readonly sink?: (chunk: Uint8Array) => Promise<void>;
 }
 
 export interface ServerReply extends Reply {
@@ -115,6 +117,7 @@ export class VaultClient {
         ...(call.timeout === undefined ? {} : { timeout: call.timeout }),
         ...(call.signal === undefined ? {} : { signal: call.signal }),
         ...(call.onSent === undefined ? {} : { onSent: call.onSent }),
+        ...(call.sink === undefined ? {} : { sink: call.sink }),
       };
       const reply = await this.transport.request(request);
       return { statusCode: 200, body: reply, request: { path: '' } };

@@ -90,6 +90,14 @@ export interface Reply {
   readonly warnings: readonly string[];
 }
 
+/** What came of a download. */
+export interface Download {
+  /** 64 lower-case hexadecimal digits. */
+  readonly sha256: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
 export type Method = 'GET' | 'LIST' | 'POST' | 'PUT' | 'DELETE' | 'PATCH';
 
 /**
@@ -109,6 +117,12 @@ export interface Session {
   /** POST: `.data` of the reply or null (204); throws `denied` or `server-error`. */
   write(path: string, body: unknown, options?: CallOptions): Promise<unknown>;
   delete(path: string, options?: CallOptions): Promise<void>;
+  /**
+   * GET of something that is no JSON and may be large (a snapshot), piece by piece into `sink`, which must keep no
+   * piece. Sent once, with an hour's time where `options` name none. Whatever `sink` throws ends it.
+   * @throws `denied`, `server-error`; `server-unreachable` when the reply was cut off.
+   */
+  download(path: string, sink: (chunk: Uint8Array) => Promise<void>, options?: CallOptions): Promise<Download>;
   /**
    * The same login in another namespace, named from the root (OpenBao, or Vault Enterprise; elsewhere its requests
    * throw `server-unsupported`). It shares the token: closing one session closes the other.

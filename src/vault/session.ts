@@ -1,9 +1,12 @@
+import { createHash } from 'node:crypto';
 import type { ServerReply, VaultClient } from './client.ts';
 import { QuorateError } from '../errors.ts';
 import { encodePath } from './paths.ts';
 import type { CallOptions, Method, Peer, Session } from './peer.ts';
 import { dataOf, readKeys } from './responses.ts';
 import type { Secret } from '../secret.ts';
+
+const DOWNLOAD_TIMEOUT = 3_600_000;
 
 /** What a session needs of the peer it belongs to. */
 export interface SessionHost {
@@ -44,6 +47,27 @@ export function openSession(host: SessionHost, token: Secret | undefined, namesp
     },
     async delete(path, options) {
       success(peer.name, 'DELETE', path, await request('DELETE', path, undefined, options));
+    },
+    async download(path, sink, options) {
+      if (inner !== '') await host.proveNamespaces(options);
+      const hash = createHash('sha256');
+      let size = 0;
+      const reply = await client.call({
+        timeout: DOWNLOAD_TIMEOUT,
+        ...options,
+        method: 'GET',
+        path,
+        token,
+        namespace: inner,
+        repeatable: false,
+        sink: async (chunk) => {
+          hash.update(chunk);
+          size += chunk.length;
+          await sink(chunk);
+        },
+      });
+      success(peer.name, 'GET', path, reply);
+      return { sha256: hash.digest('hex'), size };
     },
     inNamespace: (other) => openSession(host, token, other),
     close() {

@@ -20,6 +20,8 @@ export interface TransportRequest {
   readonly signal?: AbortSignal;
   /** Called right before the first byte goes out on a connection that is proved. */
   readonly onSent?: () => void;
+  /** Takes the body of a success piece by piece, however large; the reply's `body` is then empty. Never with `repeatable`. */
+  readonly sink?: (chunk: Uint8Array) => Promise<void>;
 }
 
 export interface TransportReply {
@@ -162,7 +164,10 @@ export class Transport {
       });
       outgoing.once('response', (incoming) => {
         const receivedAt = Date.now();
-        collect(incoming, name).then((body) => {
+        const { sink } = request;
+        const taken =
+          sink === undefined || incoming.statusCode !== 200 ? collect(incoming, name) : pour(incoming, name, sink);
+        taken.then((body) => {
           resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body, sentAt, receivedAt });
         }, fail);
       });
@@ -247,4 +252,23 @@ function collect(incoming: IncomingMessage, name: string): Promise<Uint8Array> {
   return body.finally(() => {
     for (const chunk of chunks) chunk.fill(0);
   });
+}
+
+/** The whole body into `sink`, one piece after the other. A body that is cut off is an error, whatever was taken. */
+async function pour(
+  incoming: IncomingMessage,
+  name: string,
+  sink: (chunk: Uint8Array) => Promise<void>,
+): Promise<Uint8Array> {
+  const body: AsyncIterable<Uint8Array> = incoming;
+  try {
+    for await (const chunk of body) await sink(chunk);
+  } catch (error) {
+    if (error instanceof QuorateError) throw error;
+    throw new QuorateError('server-unreachable', `${name} broke off in the middle of its reply`);
+  }
+  if (!incoming.complete) {
+    throw new QuorateError('server-unreachable', `${name} broke off in the middle of its reply`);
+  }
+  return new Uint8Array(0);
 }

@@ -97,6 +97,7 @@ export async function prepareCeremony(options: CeremonyOptions): Promise<TestCer
   const tools: CeremonyTools = {
     now: options.now ?? (() => new Date()),
     checkPublicKey: (bytes, keyOptions) => openpgp.checkPublicKey(bytes, keyOptions),
+    discardedKey: () => openpgp.discardedKey(),
   };
   let folder: string | undefined;
   const setting = (script: InitScript): CeremonySetting => {
