@@ -18,22 +18,19 @@ export type Write = v.InferOutput<typeof write>;
 
 /**
  * Applies reviewed writes one after another and reads each back. A write whose effect is there already is left out,
- * so that a resumed ceremony does not fail on "path is already in use".
+ * so that a resumed ceremony does not fail on "path is already in use". What this ceremony has written and somebody
+ * has changed since, to mend what stopped it, stays as it is once that was confirmed; the record says so.
  * @throws QuorateError `server-error`, `denied`; `server-response` when what is read back is not what was written.
  */
 export async function applyWrites(run: Run, session: Session, writes: readonly Write[]): Promise<void> {
   for (const { path, data } of writes) {
-    if ((await differences(session, path, data)) === 'none') {
+    const before = await differences(session, path, data);
+    if (before === 'none') {
       await run.record({ event: 'note', text: `POST ${path}: there already, as written in the script` });
       continue;
     }
+    if (before !== 'unreadable' && wasWritten(run, path) && (await staysMended(run, path, before))) continue;
     await session.write(path, data, { signal: run.signal });
-    const after = await differences(session, path, data);
-    if (after !== 'none' && after !== 'unreadable') {
-      throw new QuorateError('server-response', `${path} does not read back as written: ${after}`, {
-        hint: 'Compare the script with the server, mend the script, and resume the ceremony.',
-      });
-    }
     await run.record({
       event: 'write',
       peer: session.peer.name,
@@ -41,7 +38,33 @@ export async function applyWrites(run: Run, session: Session, writes: readonly W
       fields: Object.keys(data).sort(),
       status: 200,
     });
+    const after = await differences(session, path, data);
+    if (after !== 'none' && after !== 'unreadable') {
+      throw new QuorateError('server-response', `${path} does not read back as written: ${after}`, {
+        hint: 'Put it right on the server, resume the ceremony, and confirm that it stays so.',
+      });
+    }
   }
+}
+
+function wasWritten(run: Run, path: string): boolean {
+  return run.events.some((one) => one.event === 'write' && one.request === `POST ${path}`);
+}
+
+async function staysMended(run: Run, path: string, fields: string): Promise<boolean> {
+  const happened = `${path} is no longer as the script wrote it: ${fields}`;
+  run.people.say(`${happened}.`);
+  if (!(await run.people.acceptException('It stays as it is on the server, and is not written again.', 'mended'))) {
+    return false;
+  }
+  await run.record({
+    event: 'exception',
+    expected: 'the server has what the script wrote',
+    happened,
+    decision: 'left as it is on the server after a typed confirmation',
+    by: 'administrator',
+  });
+  return true;
 }
 
 /**

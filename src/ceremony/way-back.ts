@@ -97,7 +97,7 @@ async function startAndCancel(run: Run, session: Session, { what, path, body }: 
       'no-way-back',
       `this login cannot start ${what} (the server said ${started?.status.toString() ?? 'nothing'})`,
       {
-        hint: `Its policy needs create, read, update and delete on ${path}. The root token was kept.`,
+        hint: `Its policy needs create, read, update and delete on ${path}. The root token was kept: give it that, and resume.`,
       },
     );
   }
@@ -121,7 +121,7 @@ async function mustRead(session: Session, path: string): Promise<Readonly<Record
   const reply = await session.request('GET', path);
   if (reply.status === 200) return payload(reply);
   throw new QuorateError('no-way-back', `this login cannot read ${path} (the server said ${reply.status.toString()})`, {
-    hint: `Its policy needs create, read, update and delete on ${path}. The root token was kept.`,
+    hint: `Its policy needs create, read, update and delete on ${path}. The root token was kept: give it that, and resume.`,
   });
 }
 

@@ -3,6 +3,7 @@ import { isQuorateError, QuorateError } from '../../../errors.ts';
 import { readSecretFile, readText, replaceFile, writeExclusive } from '../../../files.ts';
 import { Secret } from '../../../secret.ts';
 import type { Session } from '../../../vault/peer.ts';
+import { applyWrites } from '../../first-writes.ts';
 import type { Run } from '../../kind.ts';
 import type { CeremonyLogin } from './login.ts';
 import { activePeer } from '../../leadership.ts';
@@ -16,14 +17,17 @@ const ROLE_ID_FILE = 'ceremony-login.role-id';
 /**
  * Makes the login that remains: an AppRole role with a secret id in a 0600 file, or a user with a new password.
  * Done again after an interruption it makes no second secret id while the first one's file is there.
+ * @throws QuorateError `no-way-back` when the server does not make it, `file-exists` for a secret id of another cluster.
  */
 export async function makeLogin(run: Run, root: Session, login: CeremonyLogin): Promise<void> {
-  switch (login.method) {
-    case 'approle':
-      await makeRole(run, root, login);
-      return;
-    case 'userpass':
-      await makeUser(run, root, login);
+  try {
+    if (login.method === 'approle') await makeRole(run, root, login);
+    else await makeUser(run, root, login);
+  } catch (error) {
+    if (!isQuorateError(error, 'server-error')) throw error;
+    throw new QuorateError('no-way-back', `the ceremony login could not be made: ${error.message}`, {
+      hint: `Does a first-write enable ${login.method} at auth/${login.mount}? Enable it by the root token, and resume.`,
+    });
   }
 }
 
@@ -69,11 +73,8 @@ function openSession(peer: Session['peer'], text: string): Session {
 
 async function makeRole(run: Run, root: Session, login: CeremonyLogin & { method: 'approle' }): Promise<void> {
   const role = `auth/${login.mount}/role/${login.role}`;
-  await root.write(
-    role,
-    { token_policies: login.policies, token_ttl: TOKEN_TTL, token_max_ttl: '1h' },
-    { signal: run.signal },
-  );
+  const data = { token_policies: login.policies, token_ttl: TOKEN_TTL, token_max_ttl: '1h' };
+  await applyWrites(run, root, [{ path: role, data }]);
   const file = resolve(run.scriptFolder, login['secret-id-file']);
   const there = await readSecretFile(file).catch((error: unknown) => {
     if (isQuorateError(error, 'file-missing')) return undefined;
@@ -85,7 +86,6 @@ async function makeRole(run: Run, root: Session, login: CeremonyLogin & { method
   const roleId = (named as { role_id?: unknown } | null)?.role_id;
   if (typeof roleId !== 'string') throw new QuorateError('server-response', 'the server tells no role id');
   await replaceFile(join(run.folder, ROLE_ID_FILE), `${roleId}\n`);
-  await recordWrite(run, root, role, ['token_max_ttl', 'token_policies', 'token_ttl']);
 }
 
 async function makeSecretId(run: Run, root: Session, role: string, file: string): Promise<void> {
@@ -120,11 +120,13 @@ async function makeUser(run: Run, root: Session, login: CeremonyLogin & { method
   } finally {
     password.wipe();
   }
-  await recordWrite(run, root, path, ['password', 'token_policies', 'token_ttl']);
-}
-
-async function recordWrite(run: Run, root: Session, path: string, fields: string[]): Promise<void> {
-  await run.record({ event: 'write', peer: root.peer.name, request: `POST ${path}`, fields, status: 200 });
+  await run.record({
+    event: 'write',
+    peer: root.peer.name,
+    request: `POST ${path}`,
+    fields: ['password', 'token_policies', 'token_ttl'],
+    status: 200,
+  });
 }
 
 interface Credentials {

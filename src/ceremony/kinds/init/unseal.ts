@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { isQuorateError, QuorateError } from '../../../errors.ts';
 import { readSecretFile } from '../../../files.ts';
 import type { Run, Step } from '../../kind.ts';
-import { describeState, surveyPeers } from '../../survey.ts';
+import { describeState, type PeerSurvey, surveyPeers } from '../../survey.ts';
 import { assertOneCluster } from '../../unseal/identity.ts';
 import { unsealPeers } from '../../unseal/unsealing.ts';
 import { shareFile } from './initialise.ts';
@@ -31,6 +31,7 @@ export function unsealStep(script: InitScript): Step {
       if (first?.seal !== undefined && first.seal.type !== 'shamir') {
         await waitForAutoUnseal(run);
       } else {
+        refuseOtherNumbers(script, surveys);
         const sealed = surveys.flatMap(({ peer, seal }) => (seal?.sealed === true ? [{ peer, seal }] : []));
         const { left } = await unsealPeers(
           script['insecure-plain-shares'] ? withIssuedShares(run, script) : run,
@@ -64,6 +65,23 @@ function withIssuedShares(run: Run, script: InitScript): Run {
   return { ...run, people: { ...run.people, nextShare } };
 }
 
+/** A peer that wants other numbers of shares cannot be of this cluster, and would only take in shares that are not its own. */
+function refuseOtherNumbers(script: InitScript, surveys: readonly PeerSurvey[]): void {
+  const other = surveys.filter(
+    ({ state, seal }) => state === 'sealed' && (seal?.shares !== script.shares || seal.threshold !== script.threshold),
+  );
+  if (other.length === 0) return;
+  const names = other.map(({ peer }) => peer.name).join(', ');
+  const numbers = `${script.threshold.toString()} of ${script.shares.toString()}`;
+  throw new QuorateError('cluster-mismatch', `${names} does not want ${numbers} shares, as this init has made them`, {
+    hint: apartHint(names),
+  });
+}
+
+function apartHint(names: string): string {
+  return `Initialised apart: stop ${names}, wipe its storage, start it so that it joins, and resume.`;
+}
+
 /** The shares of this init open the peer that made them. One that they do not open was initialised by somebody else. */
 async function refuseApart(run: Run): Promise<void> {
   const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
@@ -78,7 +96,7 @@ async function refuseApart(run: Run): Promise<void> {
   throw new QuorateError(
     'cluster-mismatch',
     `the shares of this init open ${first.peer.name} (cluster ${first.seal?.clusterId ?? 'unknown'}) and not ${names}`,
-    { hint: `Initialised apart: stop ${names}, wipe its storage, start it so that it joins, and resume.` },
+    { hint: apartHint(names) },
   );
 }
 
