@@ -1,0 +1,138 @@
+import { isQuorateError, QuorateError } from '../errors.ts';
+import type { Session } from '../vault/peer.ts';
+import type { Run, Step } from './kind.ts';
+import { activePeer } from './leadership.ts';
+import { acquireLock, describeClaim, type LockClaim, readLock, releaseLock, updateNonce } from './lock.ts';
+import type { CommonScript } from './script.ts';
+import { describeUnderway, underwayOnPeers } from './underway.ts';
+
+const LOCK = 'lock';
+
+/** The claim of this ceremony, from its record: a resumed one has the same. */
+export function claimOf(run: Run, script: CommonScript): LockClaim {
+  const opened = run.events.find((one) => one.event === 'ceremony.opened');
+  if (opened === undefined) throw new QuorateError('bug', 'a ceremony without its opening wants the lock');
+  return {
+    ceremony: opened.id,
+    kind: script.ceremony,
+    who: script.administrator?.name ?? 'the administrator',
+    nonce: '',
+  };
+}
+
+/** One ceremony at a time: taken before anything else happens, freed by `unlockStep`. */
+export function lockStep(script: CommonScript): Step {
+  return {
+    id: LOCK,
+    title: 'the ceremony lock is taken, so that no other ceremony runs on this cluster',
+    who: 'administrator',
+    done: (run) => withActive(run, (session) => holdsLock(run, script, session)),
+    run: (run) => withActive(run, (session) => takeLock(run, script, session)),
+  };
+}
+
+export function unlockStep(script: CommonScript): Step {
+  return {
+    id: 'unlock',
+    title: 'the ceremony lock is released',
+    who: 'administrator',
+    done: (run) => withActive(run, async (session) => !(await holdsLock(run, script, session))),
+    run: (run) => withActive(run, (session) => freeLock(run, script, session)),
+  };
+}
+
+/** Whether the server says that this ceremony has the lock, or people agreed to go on without one. */
+export async function holdsLock(run: Run, script: CommonScript, session: Session): Promise<boolean> {
+  const state = await readLock(session, { signal: run.signal });
+  if (state.kind === 'held') return state.holder.ceremony === claimOf(run, script).ceremony;
+  return state.kind === 'missing' && accepted(run);
+}
+
+/**
+ * @throws QuorateError `ceremony-locked` when another ceremony holds it, and nobody agreed to take it over or some
+ *   peer is not seen idle; `server-unsupported` without a store, unless that was accepted.
+ */
+export async function takeLock(run: Run, script: CommonScript, session: Session): Promise<void> {
+  const claim = claimOf(run, script);
+  try {
+    const from = await acquireLock(session, claim, {
+      signal: run.signal,
+      mayTakeOver: (holder) => mayTakeOver(run, holder),
+    });
+    if (from !== undefined) {
+      await run.record({
+        event: 'exception',
+        expected: 'a free ceremony lock',
+        happened: `it was held by ${describeClaim(from)}`,
+        decision: 'taken over; every peer was seen idle',
+        by: claim.who,
+      });
+    }
+    await run.record({ event: 'note', text: `this ceremony has the ceremony lock on ${run.cluster.name}` });
+  } catch (error) {
+    if (!isQuorateError(error, 'server-unsupported') || !accepted(run)) throw error;
+    await run.record({
+      event: 'exception',
+      expected: 'a ceremony lock',
+      happened: error.message,
+      decision: 'accepted: the ceremony goes on without one',
+      by: claim.who,
+    });
+  }
+}
+
+/** Frees the lock, where there is one and it is this ceremony's. */
+export async function freeLock(run: Run, script: CommonScript, session: Session): Promise<void> {
+  // Also when somebody interrupts: no signal.
+  const freed = await releaseLock(session, claimOf(run, script));
+  const text = freed ? 'the ceremony lock is free' : 'the ceremony lock was not held by this ceremony any more';
+  await run.record({ event: 'note', text });
+}
+
+/**
+ * Puts the server's nonce into the lock, which also finds out whether the lock is still held.
+ * @throws QuorateError `ceremony-locked`: cancel what was started.
+ */
+export async function tellNonce(run: Run, script: CommonScript, session: Session, nonce: string): Promise<void> {
+  try {
+    await updateNonce(session, claimOf(run, script), nonce, { signal: run.signal });
+  } catch (error) {
+    if (!isQuorateError(error, 'server-unsupported') || !accepted(run)) throw error;
+  }
+}
+
+/** A session on the active peer for some calls. */
+export async function withActive<T>(run: Run, use: (session: Session) => Promise<T>): Promise<T> {
+  const { session } = await run.login(await activePeer(run));
+  try {
+    return await use(session);
+  } finally {
+    session.close();
+  }
+}
+
+/** Time alone never frees a lock: somebody must agree, and every peer must be seen idle. */
+async function mayTakeOver(run: Run, holder: LockClaim): Promise<boolean> {
+  const agreed =
+    accepted(run) ||
+    (await run.people.acceptException(`Another ceremony holds the lock: ${describeClaim(holder)}.`, 'take over'));
+  if (!agreed) return false;
+  let busy: readonly string[];
+  try {
+    busy = (await underwayOnPeers(run)).map(describeUnderway);
+  } catch (error) {
+    if (!isQuorateError(error, 'not-ready')) throw error;
+    busy = [error.message];
+  }
+  if (busy.length === 0) return true;
+  throw new QuorateError(
+    'ceremony-locked',
+    `another ceremony holds the lock, ${describeClaim(holder)}, and the peers are not idle: ${busy.join('; ')}`,
+    { hint: 'Resume that ceremony, or cancel what is under way. Then run this one again.' },
+  );
+}
+
+/** Whether the preflight's finding was accepted, with a reason that the record keeps. */
+function accepted(run: Run): boolean {
+  return run.events.some((one) => one.event === 'check' && one.code === LOCK && !one.ok && one.accepted !== undefined);
+}
