@@ -86,13 +86,13 @@ async function differences(session: Session, path: string, data: Readonly<Record
 }
 
 /** Mounts answer with `config` nested; fields of a write may be in either place. */
-function flatten(found: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+export function flatten(found: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   const config = found['config'];
   return isObject(config) ? { ...config, ...found } : found;
 }
 
 /** An audit device has no endpoint of its own to be read (Vault 1.14.0): it is in the list of all. */
-async function readBack(session: Session, path: string): Promise<unknown> {
+export async function readBack(session: Session, path: string): Promise<unknown> {
   const device = /^sys\/audit\/(.+)$/.exec(path)?.[1];
   if (device === undefined) return session.read(path);
   const list = await session.read('sys/audit');
@@ -107,7 +107,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
  * Whether the server has what was written, in its own form: durations become seconds, text lists become arrays, a
  * list of policies is sorted, and what was not written may have been filled in.
  */
-function sameValue(written: unknown, read: unknown): boolean {
+export function sameValue(written: unknown, read: unknown): boolean {
   if (isDeepStrictEqual(written, read)) return true;
   if (isObject(written))
     return isObject(read) && Object.entries(written).every(([key, value]) => sameValue(value, read[key]));
