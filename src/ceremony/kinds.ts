@@ -27,6 +27,13 @@ const KINDS = {
       return { kind: unseal as unknown as Kind, schema: unsealScript };
     },
   },
+  drill: {
+    summary: 'prove that a set of custodians can open the cluster; changes nothing',
+    load: async () => {
+      const { drill, drillScript } = await import('./kinds/drill.ts');
+      return { kind: drill as unknown as Kind, schema: drillScript };
+    },
+  },
 } as const satisfies Record<string, KindEntry>;
 
 export type KindName = keyof typeof KINDS;

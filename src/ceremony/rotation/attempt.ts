@@ -1,0 +1,73 @@
+import type { RecordLine } from '../record/events.ts';
+
+/**
+ * How far a rotation got, from its record. The servers say what is; the record says which of it is ours, and which
+ * calls may have left.
+ */
+
+/** Which set of shares opens the cluster, and what showed it. */
+export interface Live {
+  readonly set: 'new' | 'old';
+  readonly by: string;
+}
+
+export interface Attempt {
+  /** From 1; each start counts, so that files of an attempt that came to nothing stay apart. */
+  readonly number: number;
+  readonly nonce: string;
+  /** From its start on. */
+  readonly events: readonly RecordLine[];
+  /** The share that completes the verification may have been sent: from then on nothing is cancelled. */
+  readonly lastCallSent: boolean;
+  readonly live: Live | undefined;
+}
+
+export type OperationUse = 'rotation' | 'drill';
+
+/** What the record says right before an operation is started, and its text. */
+export const aboutToStart = (use: OperationUse): string => `about to start a ${use} on the active peer`;
+export const ABOUT_TO_FINISH = 'about to give the last new share: from here on nothing but a 200 counts';
+export const LIVE_SET = 'live-set';
+
+/** The rotation that counts: the newest one, unless it was found to have changed nothing. */
+export function currentAttempt(events: readonly RecordLine[]): Attempt | undefined {
+  const starts = events.flatMap((event, index) => (startedNonce(event, 'rotation') === undefined ? [] : [index]));
+  const last = starts.at(-1);
+  const first = last === undefined ? undefined : events[last];
+  if (last === undefined || first === undefined) return undefined;
+  const own = events.slice(last);
+  const live = liveOf(own);
+  if (live?.set === 'old') return undefined;
+  return {
+    number: starts.length,
+    nonce: startedNonce(first, 'rotation') ?? '',
+    events: own,
+    lastCallSent: own.some((event) => event.event === 'note' && event.text === ABOUT_TO_FINISH),
+    live,
+  };
+}
+
+/** Whether an operation with this nonce was started by this ceremony, as far as its record can tell. */
+export function isOwn(events: readonly RecordLine[], nonce: string, progress: number): boolean {
+  for (const use of ['rotation', 'drill'] as const) {
+    if (events.some((event) => startedNonce(event, use) === nonce)) return true;
+    // Stopped between the start and its line: nobody has given a share to it yet.
+    const begun = events.findLastIndex((event) => event.event === 'note' && event.text === aboutToStart(use));
+    const known = events.findLastIndex((event) => startedNonce(event, use) !== undefined);
+    if (begun > known && progress === 0) return true;
+  }
+  return false;
+}
+
+function startedNonce(event: RecordLine, use: OperationUse): string | undefined {
+  if (event.event !== 'request' || event.actual['for'] !== use) return undefined;
+  const { nonce } = event.actual;
+  return typeof nonce === 'string' ? nonce : undefined;
+}
+
+function liveOf(events: readonly RecordLine[]): Live | undefined {
+  const found = events.findLast((event) => event.event === 'check' && event.code === LIVE_SET && event.ok);
+  if (found?.event !== 'check') return undefined;
+  const { set, by } = found.facts ?? {};
+  return set === 'new' || set === 'old' ? { set, by: String(by) } : undefined;
+}

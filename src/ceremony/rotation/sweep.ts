@@ -1,0 +1,162 @@
+import { isQuorateError, QuorateError } from '../../errors.ts';
+import type { Peer, Session } from '../../vault/peer.ts';
+import type { Run } from '../kind.ts';
+import { payloadOf, readStatus, refusal } from './replies.ts';
+import { withSession } from './sessions.ts';
+import { isOwn } from './attempt.ts';
+
+const LOOK_TIMEOUT = 5000;
+
+/** An operation that a peer holds in its memory. */
+export interface UnderWay {
+  readonly peer: Peer;
+  readonly what: string;
+  readonly path: string;
+  readonly nonce: string;
+  readonly progress: number;
+}
+
+export interface Look {
+  readonly underWay: readonly UnderWay[];
+  /** Peers that could not be asked, and why: what they hold is unknown. */
+  readonly unknown: readonly { readonly peer: string; readonly why: string }[];
+}
+
+const KINDS = [
+  { purpose: 'rotate-root-key', what: 'a rotation of the root key', part: 'init' },
+  { purpose: 'rotate-recovery-key', what: 'a rotation of the recovery key', part: 'init' },
+  { purpose: 'generate-root', what: 'the generation of a root token', part: 'attempt' },
+] as const;
+
+/** The old paths, which are a second, independent state machine where an OpenBao listener enables them. */
+const LEGACY = [{ path: 'sys/rekey/init', what: 'a rekey by the legacy path' }] as const;
+
+/**
+ * Asks every peer what it holds. Each peer's rotations are its own: one that stepped down keeps them in its memory,
+ * and they come alive when it leads again (OpenBao 2.7.2). Changes nothing.
+ */
+export async function lookForOperations(run: Pick<Run, 'cluster' | 'login' | 'signal'>): Promise<Look> {
+  const underWay: UnderWay[] = [];
+  const unknown: { peer: string; why: string }[] = [];
+  const found = await Promise.all(
+    run.cluster.peers.map(async (peer) => {
+      try {
+        return { peer, held: await withSession(run, peer, (session) => held(session)) };
+      } catch (error) {
+        if (!isQuorateError(error) || error.code === 'cancelled' || error.code === 'bug') throw error;
+        return { peer, why: error.message };
+      }
+    }),
+  );
+  for (const one of found) {
+    if ('why' in one) unknown.push({ peer: one.peer.name, why: one.why });
+    else underWay.push(...one.held);
+  }
+  // Generations of root tokens are passed on to the active peer, so that every peer tells of the same one.
+  const distinct = new Map(underWay.map((one) => [`${one.what} ${one.nonce}`, one]));
+  return { underWay: [...distinct.values()], unknown };
+}
+
+async function held(session: Session): Promise<readonly UnderWay[]> {
+  const { peer } = session;
+  const { flavour, sealed } = await peer.sealStatus({ timeout: LOOK_TIMEOUT });
+  // Nothing outlives the sealing of a peer: it is all in memory.
+  if (sealed) return [];
+  const questions: { path: string; what: string; optional: boolean }[] = [];
+  for (const { purpose, what, part } of KINDS) {
+    questions.push({
+      path: `${await peer.endpoint(purpose)}/${part}`,
+      what,
+      optional: purpose === 'rotate-recovery-key',
+    });
+  }
+  if (flavour === 'openbao') questions.push(...LEGACY.map((one) => ({ ...one, optional: true })));
+  const list: UnderWay[] = [];
+  for (const { path, what, optional } of questions) {
+    const status = await statusOf(session, path, optional);
+    if (status?.started !== true) continue;
+    list.push({ peer, what, path, nonce: status.nonce, progress: status.progress });
+  }
+  return list;
+}
+
+async function statusOf(
+  session: Session,
+  path: string,
+  optional: boolean,
+): Promise<ReturnType<typeof readStatus> | undefined> {
+  let reply;
+  try {
+    reply = await session.request('GET', path, undefined, { timeout: LOOK_TIMEOUT });
+  } catch (error) {
+    // A standby of HashiCorp Vault holds nothing (it forgets at step-down) and sends on to the leader.
+    if (isQuorateError(error, 'server-redirect')) return undefined;
+    throw error;
+  }
+  if (reply.status === 200) return readStatus(reply);
+  if (optional && [400, 404, 405].includes(reply.status)) return undefined;
+  throw refusal(session.peer.name, `GET ${path}`, reply);
+}
+
+export interface SweepOptions {
+  /** Nonces that stay. */
+  readonly keep?: ReadonlySet<string>;
+  /** Without this, a peer that cannot be asked stops the ceremony. */
+  readonly tolerate?: boolean;
+}
+
+/**
+ * Leaves no operation under way on any peer. Those that this ceremony started are cancelled, others only after asking.
+ * @returns the peers that could not be asked, with `tolerate`.
+ * @throws QuorateError `ceremony-locked` when one stays; `not-ready` when a peer cannot be asked.
+ */
+export async function sweep(run: Run, options: SweepOptions = {}): Promise<readonly string[]> {
+  const { underWay, unknown } = await lookForOperations(run);
+  for (const one of underWay) {
+    if (options.keep?.has(one.nonce) === true) continue;
+    await cancelOne(run, one);
+  }
+  if (unknown.length === 0) return [];
+  const why = unknown.map(({ peer, why: reason }) => `${peer}: ${reason}`).join('; ');
+  if (options.tolerate !== true) {
+    throw new QuorateError('not-ready', `not every peer can be asked what is under way there: ${why}`, {
+      hint: 'A peer that cannot be asked may hold an operation that comes alive later. Mend it, then resume.',
+    });
+  }
+  await run.record({
+    event: 'exception',
+    expected: 'every peer says what is under way on it',
+    happened: why.slice(0, 390),
+    decision: 'goes on; they are asked again later',
+    by: 'quorate',
+  });
+  return unknown.map(({ peer }) => peer);
+}
+
+async function cancelOne(run: Run, one: UnderWay): Promise<void> {
+  const { peer, what, path, nonce } = one;
+  const own = isOwn(run.events, nonce, one.progress);
+  if (!own) {
+    const question = `${peer.name} holds ${what} (nonce ${nonce}, progress ${one.progress.toString()}) that is not of this ceremony. It is cancelled only when nobody is at it.`;
+    if (!(await run.people.acceptException(question, 'cancel'))) {
+      throw new QuorateError('ceremony-locked', `${peer.name} holds ${what} that is not of this ceremony`, {
+        hint: `Find out who runs it. DELETE ${path} on ${peer.name} itself cancels it.`,
+      });
+    }
+  }
+  await withSession(run, peer, async (session) => {
+    const reply = await session.request('DELETE', path, { nonce }, { timeout: LOOK_TIMEOUT });
+    if (reply.status >= 300) throw refusal(peer.name, `DELETE ${path}`, reply);
+    const after = await session.request('GET', path, undefined, { timeout: LOOK_TIMEOUT });
+    if (payloadOf(after)['started'] === true) {
+      throw new QuorateError('server-error', `${peer.name} still holds ${what} after it was cancelled`);
+    }
+  });
+  await run.record({
+    event: 'exception',
+    expected: `nothing under way on ${peer.name}`,
+    happened: `${what} with nonce ${nonce}, ${own ? 'started by this ceremony' : 'not of this ceremony'}`,
+    decision: own ? 'cancelled' : 'cancelled after asking',
+    by: own ? 'quorate' : 'administrator',
+  });
+}
