@@ -21,22 +21,24 @@ export async function runCommandLine(
   refuseSingleDash(argv);
   const path = chosenPath(table, argv);
   const entry = find(table, path);
-  const loaded = entry?.load === undefined ? undefined : await entry.load();
-  const program = await build(table, path, loaded?.command);
+  const command = entry?.load === undefined ? undefined : (await entry.load()).command;
+  const program = await build(table, path, command);
   let exit: number = EXIT.done;
   const act = async (args: readonly string[], values: Record<string, unknown>): Promise<void> => {
-    if (loaded === undefined) return;
+    if (command === undefined) return;
     const { format = defaultFormat(streams), config, ...own } = values as { format?: Format; config?: string };
     const context = await createContext({ ...streams, format, ...(config === undefined ? {} : { config }) });
     try {
-      exit = (await loaded.command.run(context, own, args)) ?? EXIT.done;
+      exit = (await command.run(context, own, args)) ?? EXIT.done;
     } finally {
       context.close();
     }
   };
-  wire(program, path, act, streams);
+  wire(program, command === undefined ? [] : path, act, streams);
   try {
-    await program.parseAsync(argv, { from: 'user' });
+    // commander's own help command goes one name deep.
+    const asked = argv[0] === 'help' && path.length > 0 ? [...path, '--help'] : argv;
+    await program.parseAsync(asked, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     // Help and version were asked for; help of a group that was named without a verb is an error.
@@ -49,7 +51,7 @@ export async function runCommandLine(
   return exit;
 }
 
-/** Every name with its summary, and the options of the chosen verb. */
+/** The chosen verb with its options; where none is chosen, every name with its summary. */
 async function build(
   table: Readonly<Record<string, Entry>>,
   path: readonly string[],
@@ -65,10 +67,14 @@ async function build(
       'after',
       '\nOptions of every command:\n  --format table|json|yaml   how the result is printed\n  --config FILE              another quorate.yaml',
     );
+  // Once a verb is chosen the others need no names: making them all takes as long as a request to a server.
+  const wanted = (place: number, name: string): boolean => command === undefined || path[place] === name;
   for (const [name, entry] of Object.entries(table)) {
+    if (!wanted(0, name)) continue;
     const verb = program.command(name).description(entry.summary);
     if (path[0] === name && path.length === 1 && command !== undefined) describe(verb, command);
     for (const [sub, one] of Object.entries(entry.commands ?? {})) {
+      if (!wanted(1, sub)) continue;
       const nested = verb.command(sub).description(one.summary);
       if (path[0] === name && path[1] === sub && command !== undefined) describe(nested, command);
     }
