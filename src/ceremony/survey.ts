@@ -39,9 +39,10 @@ export async function surveyPeer(peer: Peer, options: CallOptions = {}): Promise
   }
 }
 
-/** The server's clock less the local one, in milliseconds; the server tells whole seconds, so under 1000 is agreement. */
+/** The server's clock less the local one, in whole milliseconds; the server tells whole seconds, so under 1000 is agreement. */
 export function clockSkew(health: Health): number {
-  const ahead = health.serverTime - health.localTime;
+  // The local time is the middle between question and answer, which need not be a whole millisecond.
+  const ahead = health.serverTime - Math.round(health.localTime);
   // serverTime was cut down to a whole second: the true value lies up to 999 ms later.
   if (ahead <= 0 && ahead > -1000) return 0;
   return ahead > 0 ? ahead : ahead + 999;

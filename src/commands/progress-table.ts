@@ -1,23 +1,27 @@
 import type { ShareRequest } from '../ceremony/people.ts';
+import { named } from '../ceremony/unseal/target.ts';
 import { tableLines, wrapLines } from '../layout.ts';
 
 const WIDTH = 80;
+/** A longer word than this is a reason, and goes below the table. */
+const LONGEST_WORD = 14;
 
 /**
  * Where every peer stands, side by side as long as that fits a terminal of 80 columns, else one below the other.
- * Long words (why a peer is not there) go below the table.
+ * Reasons why a peer gets no shares go below the table.
  */
-export function progressTable(peers: ShareRequest['peers']): string[] {
-  const notes = peers.filter(({ status }) => status.length > 12);
-  const rows = peers.map(({ name, status }) => [name, status.length > 12 ? 'not there' : status] as const);
+export function progressTable(peers: ShareRequest['peers'], label = 'shares'): string[] {
+  const isReason = (status: string): boolean => status.length > LONGEST_WORD;
+  const rows = peers.map(({ name, status }) => [name, isReason(status) ? 'left out' : status] as const);
   const across = tableLines([
-    ['       ', ...rows.map(([name]) => name)],
-    ['  sealed', ...rows.map(([, word]) => word)],
+    ['  '.padEnd(label.length + 2), ...rows.map(([name]) => name)],
+    [`  ${label}`, ...rows.map(([, word]) => word)],
   ]);
   const table = across.every((line) => line.length <= WIDTH)
     ? across
     : tableLines(rows.map(([name, word]) => [`  ${name}`, word]));
-  return [...table, ...notes.flatMap(({ name, status }) => wrapLines(`${name}: ${status}`, WIDTH, '  '))];
+  const reasons = peers.filter(({ status }) => isReason(status));
+  return [...table, ...reasons.flatMap(({ name, status }) => wrapLines(named(name, status), WIDTH, '  '))];
 }
 
 /** What the ceremony is about, in one line: `prod-eu   3 peers   threshold 3 of 5`. */

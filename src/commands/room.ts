@@ -102,7 +102,7 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
 
   /** A lab's init issues in clear; everything else is for gpg. */
   async function open(message: Uint8Array, who?: string): Promise<Secret> {
-    return isPgpMessage(message) ? programs.gpg.decrypt(message, gpgOptions(who)) : new Secret(message);
+    return isPgpMessage(message) ? gpg.decrypt(message, gpgOptions(who)) : new Secret(message);
   }
 
   return {
@@ -178,8 +178,8 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
     async acceptException(question, typed) {
       if (!prompts.interactive) return false;
       const check = (text: string): true | string =>
-        ['', typed].includes(text.trim()) || `Type exactly: ${typed} (nothing to give another share)`;
-      return (await prompts.text(`${question} Type ${typed} to give it:`, { check })) === typed;
+        ['', typed].includes(text.trim()) || `Type exactly: ${typed} (nothing for no)`;
+      return (await prompts.text(`${question} Type ${typed} to go on:`, { check })) === typed;
     },
 
     async foreignProgress(peer, status) {

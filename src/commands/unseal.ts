@@ -1,8 +1,9 @@
+import { relative } from 'node:path';
 import { isQuorateError, EXIT } from '../errors.ts';
-import { tableLines } from '../layout.ts';
 import { acceptOptions, conductValues } from './ceremony-setting.ts';
 import { clusterChoice, clusterOptions } from './cluster-options.ts';
 import { defineCommand } from './command.ts';
+import { progressTable } from './progress-table.ts';
 import { shareOptions, shareSources } from './share-sources.ts';
 
 /** `quorate unseal`: every share to every sealed peer, checked before it is sent. */
@@ -45,41 +46,48 @@ export const command = defineCommand({
     let record: string | undefined;
     let left: string | undefined;
     try {
-      const outcome = await conduct(context, {
+      await conduct(context, {
         loaded: await loadScript(text, 'quorate unseal'),
         scriptFile: 'quorate unseal',
         scriptFolder: context.cwd,
         cluster,
         sources,
         ...conductValues(values),
+        onFolder: (folder) => {
+          record = folder;
+        },
       });
-      record = outcome.folder;
     } catch (error) {
       if (!isQuorateError(error, 'sealed')) throw error;
-      left = error.hint;
+      left = error.hint ?? error.message;
     }
     const surveys = await surveyPeers(cluster.peers, { signal: context.signal });
-    const open = surveys.filter(({ state }) => state === 'active' || state === 'standby').length;
-    const rows = surveys.map((survey) => [survey.peer.name, describeState(survey)]);
+    const peers = surveys.map((survey) => ({
+      name: survey.peer.name,
+      state: survey.state,
+      detail: describeState(survey),
+    }));
+    const isOpen = ({ state }: { readonly state: string }): boolean => state === 'active' || state === 'standby';
+    const open = peers.filter(isOpen).length;
     context.output.result(
       {
         cluster: cluster.name,
         unsealed: open,
-        peers: surveys.map((survey) => ({
-          name: survey.peer.name,
-          state: survey.state,
-          detail: describeState(survey),
-        })),
+        peers,
+        ...(left === undefined ? {} : { next: left }),
         ...(record === undefined ? {} : { record }),
       },
       () => [
         '',
-        ...tableLines(rows.map(([name = '', state = '']) => [`  ${name}`, state])),
+        ...progressTable(
+          peers.map((peer) => ({ name: peer.name, status: isOpen(peer) ? 'unsealed' : peer.detail })),
+          'state',
+        ),
         '',
-        `${open.toString()} of ${surveys.length.toString()} peers unsealed.${left === undefined ? '' : ` ${left}`}`,
-        ...(record === undefined ? [] : [`record  ${record}`]),
+        `${open.toString()} of ${peers.length.toString()} peers unsealed.${left === undefined ? '' : ` ${left}`}`,
+        ...(record === undefined ? [] : [`record  ${relative(context.cwd, record) || record}`]),
       ],
     );
-    return left === undefined && open === surveys.length ? EXIT.done : EXIT.sealed;
+    return left === undefined && open === peers.length ? EXIT.done : EXIT.sealed;
   },
 });

@@ -7,6 +7,7 @@ import { shareCount } from '../roster/schema.ts';
 import { COMMON, participantFaults } from '../script.ts';
 import { describeState, type PeerSurvey, surveyPeers } from '../survey.ts';
 import { assertOneCluster } from '../unseal/identity.ts';
+import { named } from '../unseal/target.ts';
 import { type SealedPeer, unsealPeers } from '../unseal/unsealing.ts';
 import type { Wants } from '../unseal/waiting.ts';
 import { JOIN_TIMEOUT } from './init/unseal.ts';
@@ -35,7 +36,10 @@ export const unseal: Kind<UnsealScript> = {
   async preflight(script, { cluster, policy, signal }) {
     const surveys = await surveyPeers(chosen(script, cluster.peers), { signal });
     const mute = surveys.filter(({ state }) => state === 'unreachable');
-    const why = mute.map((survey) => `${survey.peer.name}: ${describeState(survey)}`).join('; ');
+    const why = mute
+      .map((survey) => named(survey.peer.name, describeState(survey)))
+      .join('; ')
+      .slice(0, 360);
     const count = `${(surveys.length - mute.length).toString()} of ${surveys.length.toString()} peers answer`;
     return [
       mute.length < surveys.length
@@ -170,7 +174,7 @@ function openedBySeal(peer: string, type: string): QuorateError {
 }
 
 function stillSealed(left: readonly Left[], peers: number): QuorateError {
-  const why = left.map((one) => `${one.peer}: ${one.why}`).join('; ');
+  const why = left.map((one) => named(one.peer, one.why)).join('; ');
   const flags = left.length === peers ? '' : left.map(({ peer }) => ` --peer ${peer}`).join('');
   return new QuorateError(
     'sealed',

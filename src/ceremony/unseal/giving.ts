@@ -3,7 +3,7 @@ import type { SealStatus } from '../../vault/peer.ts';
 import type { Given } from '../asking.ts';
 import type { Run } from '../kind.ts';
 import { shareText } from '../share.ts';
-import type { Target } from './target.ts';
+import { named, type Target } from './target.ts';
 
 export interface GiveOptions {
   readonly migrate?: boolean;
@@ -40,7 +40,7 @@ export async function giveShare(
     const settled = await settleFault(run, target, error, given);
     if (settled !== 'not counted') return settled;
     if (!again && ON_THE_WAY.has(error.code)) return giveShare(run, target, given, options, true);
-    run.people.say(`${target.peer.name}: ${error.message}. That share was not counted there.`);
+    run.people.say(`${named(target.peer.name, error.message)}. That share was not counted there.`);
     return 'settled';
   } finally {
     text.wipe();
@@ -61,7 +61,7 @@ async function recordAccepted(
     event: 'share.accepted',
     x: share.x,
     peer: target.peer.name,
-    request: 'PUT sys/unseal',
+    request: 'POST sys/unseal',
     expected: last ? { sealed: false } : { sealed: true, progress: target.seal.progress + 1 },
     actual: { sealed: after.sealed, progress: after.progress },
     ...(admission.holder === undefined ? {} : { who: admission.holder }),
@@ -123,7 +123,7 @@ async function settleFault(
     await run.record({ event: 'share.refused', reason: error.code, peer: target.peer.name });
     target.state = 'lost';
     target.why = gone.message;
-    run.people.say(`${target.peer.name}: ${gone.message}. The others go on.`);
+    run.people.say(`  ${named(target.peer.name, gone.message)}. The others go on.`);
     return 'settled';
   }
   if (error.code === 'shares-wrong') {
@@ -140,7 +140,7 @@ async function settleFault(
     await run.record({
       event: 'request',
       peer: target.peer.name,
-      request: 'PUT sys/unseal',
+      request: 'POST sys/unseal',
       expected: { answer: true },
       actual: { answer: error.code, sealed: seal.sealed, progress: seal.progress },
     });

@@ -52,3 +52,8 @@ export function countedByAll(targets: readonly Target[]): ReadonlySet<string> {
 export function names(targets: readonly Target[]): string {
   return targets.map(({ peer }) => peer.name).join(', ');
 }
+
+/** Words about a peer with its name in front, unless they begin with it already, as the adapter's messages do. */
+export function named(peer: string, words: string): string {
+  return words.startsWith(peer) ? words : `${peer}: ${words}`;
+}

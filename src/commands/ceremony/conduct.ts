@@ -23,6 +23,8 @@ export interface ConductOptions {
   /** Resumes the ceremony in this folder. */
   readonly resume?: string;
   readonly records?: string;
+  /** Told the ceremony's folder as soon as there is one. */
+  readonly onFolder?: (folder: string) => void;
 }
 
 /** Where records go: what the option says, else the config, else `records` here. */
@@ -50,6 +52,7 @@ export async function conduct(context: Context, options: ConductOptions): Promis
       rehearsal: false,
       onFolder: (made) => {
         folder = made;
+        options.onFolder?.(made);
       },
     });
   } catch (error) {
