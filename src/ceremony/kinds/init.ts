@@ -1,4 +1,4 @@
-import type { Kind, Step } from '../kind.ts';
+import type { Finding, Kind, Step } from '../kind.ts';
 import type { ScriptKeys } from '../keys.ts';
 import { clocksAgree, reachable, sameVersion, withinPolicy } from '../preflight.ts';
 import { participantFaults } from '../script.ts';
@@ -21,6 +21,19 @@ function keyFaults(script: InitScript): string[] {
   return [
     ...keyless.map((name) => `${name} has no OpenPGP key, so that the share would leave the server in clear`),
     ...(script['root-token'] === undefined ? ['root-token names no OpenPGP key'] : []),
+  ];
+}
+
+/** What is certain to stop the ceremony at its end is said before anybody acts. */
+function hasWayBack(script: InitScript): Finding[] {
+  if (script['ceremony-login'] !== undefined) return [];
+  return [
+    {
+      code: 'way-back',
+      ok: false,
+      finding: 'the script names no ceremony-login, so that the ceremony will stop before the root token is revoked',
+      mend: 'Start from `quorate ceremony new init`, whose script has one.',
+    },
   ];
 }
 
@@ -72,6 +85,7 @@ export const init: Kind<InitScript> = {
         : []),
       ...clocksAgree(surveys, policy),
       ...withinPolicy(script.shares, script.threshold, policy),
+      ...hasWayBack(script),
     ];
   },
 

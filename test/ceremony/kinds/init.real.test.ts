@@ -2,14 +2,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { ThrowawayCluster } from '../../../src/rehearsal/cluster.ts';
-import {
-  CEREMONY_POLICY,
-  type Crew,
-  expectComplete,
-  initScriptText,
-  peersOf,
-  prepareCeremony,
-} from '../../support/ceremony.ts';
+import { CEREMONY_POLICY, type Crew, initScriptText, peersOf, prepareCeremony } from '../../support/ceremony.ts';
+import { expectComplete } from '../../support/completion.ts';
 import { callPeer, freshCluster, temporaryFolder } from '../../support/cluster.ts';
 import { madeUpCustodians } from '../../support/custodians.ts';
 import { at } from '../../support/http.ts';

@@ -3,14 +3,8 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { ThrowawayCluster } from '../../../../src/rehearsal/cluster.ts';
 import type { Peer } from '../../../../src/vault/peer.ts';
-import {
-  type Crew,
-  eventsOf,
-  expectComplete,
-  initScriptText,
-  peersOf,
-  prepareCeremony,
-} from '../../../support/ceremony.ts';
+import { type Crew, initScriptText, peersOf, prepareCeremony } from '../../../support/ceremony.ts';
+import { eventsOf, expectComplete } from '../../../support/completion.ts';
 import type { TestCeremony } from '../../../support/ceremony.ts';
 import { callPeer, freshCluster, startOver, temporaryFolder } from '../../../support/cluster.ts';
 import { madeUpCustodians } from '../../../support/custodians.ts';
@@ -201,7 +195,7 @@ describe('peers that were initialised apart', () => {
     cluster: ThrowawayCluster,
     shares: number,
     open: boolean,
-  ): { readonly people: object; id(): unknown } {
+  ): { readonly people: object; readonly id: () => unknown } {
     let done: Promise<unknown> | undefined;
     let id: unknown;
     const meddle = async (): Promise<void> => {

@@ -1,18 +1,11 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { CeremonySetting } from '../../../../src/ceremony/engine.ts';
 import type { People } from '../../../../src/ceremony/people.ts';
 import type { ThrowawayCluster } from '../../../../src/rehearsal/cluster.ts';
-import {
-  CEREMONY_POLICY,
-  type Crew,
-  eventsOf,
-  expectComplete,
-  initScriptText,
-  peersOf,
-  prepareCeremony,
-  rootTokenOf,
-} from '../../../support/ceremony.ts';
+import { CEREMONY_POLICY, type Crew, initScriptText, peersOf, prepareCeremony } from '../../../support/ceremony.ts';
+import { eventsOf, expectComplete, rootTokenOf } from '../../../support/completion.ts';
 import type { TestCeremony } from '../../../support/ceremony.ts';
 import { callPeer, freshCluster, temporaryFolder } from '../../../support/cluster.ts';
 import { madeUpCustodians } from '../../../support/custodians.ts';
@@ -31,6 +24,7 @@ interface Options {
   readonly people?: Partial<People>;
   readonly folder?: string;
   readonly first?: { readonly address: string };
+  readonly setting?: Partial<CeremonySetting>;
 }
 
 async function prepare(cluster: ThrowawayCluster, options: Options = {}): Promise<TestCeremony> {
@@ -40,6 +34,7 @@ async function prepare(cluster: ThrowawayCluster, options: Options = {}): Promis
     crew,
     script: initScriptText(crew, options.changes),
     people: options.people ?? {},
+    setting: options.setting ?? {},
   });
 }
 
@@ -70,9 +65,12 @@ const without = (path: string): string =>
     .join('\n');
 
 describe('an init that would leave no way back in', () => {
-  it('keeps the root token when the script names no login', async () => {
+  it('says beforehand that the script names no login, and keeps the root token where that was accepted', async () => {
     const cluster = await freshCluster({ peers: 1 });
-    const ceremony = await prepare(cluster, { changes: { 'ceremony-login': undefined } });
+    const changes = { 'ceremony-login': undefined };
+    expect(await codeOf((await prepare(cluster, { changes })).start())).toBe('preflight-failed');
+    const accepted = new Map([['way-back', 'a lab']]);
+    const ceremony = await prepare(cluster, { changes, setting: { accepted } });
     expect(await codeOf(ceremony.start())).toBe('no-way-back');
     await aliveRoot(cluster, ceremony);
     expect(await codeOf(ceremony.resume())).toBe('no-way-back');
