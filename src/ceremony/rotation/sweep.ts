@@ -1,4 +1,5 @@
-import { isQuorateError, QuorateError } from '../../errors.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type ErrorCode, isQuorateError, QuorateError } from '../../errors.ts';
 import type { Peer, Session } from '../../vault/peer.ts';
 import type { Run } from '../kind.ts';
 import { payloadOf, readStatus, refusal } from './replies.ts';
@@ -6,6 +7,10 @@ import { withSession } from './sessions.ts';
 import { isOwn } from './attempt.ts';
 
 const LOOK_TIMEOUT = 5000;
+const OWN_ANSWERS = 10_000;
+const POLL = 200;
+const LOOKS = 4;
+const LOOK_AGAIN = 1000;
 
 /** An operation that a peer holds in its memory. */
 export interface UnderWay {
@@ -19,7 +24,7 @@ export interface UnderWay {
 export interface Look {
   readonly underWay: readonly UnderWay[];
   /** Peers that could not be asked, and why: what they hold is unknown. */
-  readonly unknown: readonly { readonly peer: string; readonly why: string }[];
+  readonly unknown: readonly { readonly peer: string; readonly code: ErrorCode; readonly why: string }[];
 }
 
 const KINDS = [
@@ -37,21 +42,17 @@ const LEGACY = [{ path: 'sys/rekey/init', what: 'a rekey by the legacy path' }] 
  */
 export async function lookForOperations(run: Pick<Run, 'cluster' | 'login' | 'signal'>): Promise<Look> {
   const underWay: UnderWay[] = [];
-  const unknown: { peer: string; why: string }[] = [];
-  const found = await Promise.all(
+  const unknown: Look['unknown'][number][] = [];
+  await Promise.all(
     run.cluster.peers.map(async (peer) => {
       try {
-        return { peer, held: await withSession(run, peer, (session) => held(session)) };
+        underWay.push(...(await withSession(run, peer, held)));
       } catch (error) {
         if (!isQuorateError(error) || error.code === 'cancelled' || error.code === 'bug') throw error;
-        return { peer, why: error.message };
+        unknown.push({ peer: peer.name, code: error.code, why: error.message });
       }
     }),
   );
-  for (const one of found) {
-    if ('why' in one) unknown.push({ peer: one.peer.name, why: one.why });
-    else underWay.push(...one.held);
-  }
   // Generations of root tokens are passed on to the active peer, so that every peer tells of the same one.
   const distinct = new Map(underWay.map((one) => [`${one.what} ${one.nonce}`, one]));
   return { underWay: [...distinct.values()], unknown };
@@ -62,6 +63,7 @@ async function held(session: Session): Promise<readonly UnderWay[]> {
   const { flavour, sealed } = await peer.sealStatus({ timeout: LOOK_TIMEOUT });
   // Nothing outlives the sealing of a peer: it is all in memory.
   if (sealed) return [];
+  if (flavour === 'openbao') await waitForOwnAnswers(session);
   const questions: { path: string; what: string; optional: boolean }[] = [];
   for (const { purpose, what, part } of KINDS) {
     questions.push({
@@ -78,6 +80,25 @@ async function held(session: Session): Promise<readonly UnderWay[]> {
     list.push({ peer, what, path, nonce: status.nonce, progress: status.progress });
   }
   return list;
+}
+
+/**
+ * A peer that has just stepped down passes requests on to the leader for some tenths of a second, and what it holds
+ * itself cannot be seen, nor cancelled: until it serves reads, `replication_performance_mode` of its health says
+ * `unknown` (OpenBao 2.7.2).
+ */
+async function waitForOwnAnswers({ peer, request }: Session): Promise<void> {
+  const deadline = Date.now() + OWN_ANSWERS;
+  for (;;) {
+    const { replication_performance_mode: mode } = payloadOf(
+      await request('GET', 'sys/health', undefined, { timeout: LOOK_TIMEOUT }),
+    );
+    if (mode !== 'unknown') return;
+    if (Date.now() > deadline) {
+      throw new QuorateError('not-ready', `${peer.name} answers for the leader and not for itself`);
+    }
+    await sleep(POLL);
+  }
 }
 
 async function statusOf(
@@ -111,7 +132,7 @@ export interface SweepOptions {
  * @throws QuorateError `ceremony-locked` when one stays; `not-ready` when a peer cannot be asked.
  */
 export async function sweep(run: Run, options: SweepOptions = {}): Promise<readonly string[]> {
-  const { underWay, unknown } = await lookForOperations(run);
+  const { underWay, unknown } = await lookUntilAllAnswer(run);
   for (const one of underWay) {
     if (options.keep?.has(one.nonce) === true) continue;
     await cancelOne(run, one);
@@ -131,6 +152,18 @@ export async function sweep(run: Run, options: SweepOptions = {}): Promise<reado
     by: 'quorate',
   });
   return unknown.map(({ peer }) => peer);
+}
+
+/** During an election peers answer with errors for a moment. */
+async function lookUntilAllAnswer(run: Run): Promise<Look> {
+  for (let looks = 1; ; looks += 1) {
+    const look = await lookForOperations(run);
+    const passing = look.unknown.some(
+      ({ code }) => code === 'server-error' || code === 'not-ready' || code === 'denied',
+    );
+    if (!passing || looks === LOOKS) return look;
+    await sleep(LOOK_AGAIN, undefined, { signal: run.signal });
+  }
 }
 
 async function cancelOne(run: Run, one: UnderWay): Promise<void> {
