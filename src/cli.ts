@@ -11,14 +11,26 @@ export interface Entry {
 
 /** The whole command line on one screen. */
 export const COMMANDS: Readonly<Record<string, Entry>> = {
-  status: { summary: 'every peer: seal, progress, version, leader', load: () => import('./commands/status.ts') },
-  init: { summary: 'initialise a cluster from a script', load: () => import('./commands/init.ts') },
-  unseal: { summary: 'give shares to every sealed peer', load: () => import('./commands/unseal.ts') },
-  rehearse: {
+  'status': { summary: 'every peer: seal, progress, version, leader', load: () => import('./commands/status.ts') },
+  'init': { summary: 'initialise a cluster from a script', load: () => import('./commands/init.ts') },
+  'unseal': { summary: 'give shares to every sealed peer', load: () => import('./commands/unseal.ts') },
+  'root-token': {
+    summary: 'a root token by quorum for one reviewed plan, revoked at its end',
+    load: () => import('./commands/root-token.ts'),
+  },
+  'rotate-keyring': {
+    summary: 'a new encryption key for what is written from now on',
+    load: () => import('./commands/rotate-keyring.ts'),
+  },
+  'seal': {
+    summary: 'seal every peer, once an unseal quorum is at hand',
+    load: () => import('./commands/seal.ts'),
+  },
+  'rehearse': {
     summary: 'the whole life of a cluster, on a throwaway real one',
     load: () => import('./commands/rehearse.ts'),
   },
-  ceremony: {
+  'ceremony': {
     summary: 'reviewed scripts, and the records of what happened',
     commands: {
       list: { summary: 'the kinds of ceremony', load: () => import('./commands/ceremony/list.ts') },
@@ -34,7 +46,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
       report: { summary: 'a record as one page for people', load: () => import('./commands/ceremony/report.ts') },
     },
   },
-  custodian: {
+  'custodian': {
     summary: 'what a custodian does on their own machine',
     commands: {
       check: { summary: 'is this public key usable?', load: () => import('./commands/custodian/check.ts') },
@@ -50,7 +62,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
       verify: { summary: 'who stands by a roster', load: () => import('./commands/custodian/verify.ts') },
     },
   },
-  completion: {
+  'completion': {
     summary: 'completion for bash, zsh, fish and powershell',
     load: async () => ({ command: (await import('./commands/completion.ts')).completionOf(COMMANDS) }),
   },

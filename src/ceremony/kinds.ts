@@ -10,7 +10,7 @@ interface KindEntry {
 
 /** Every kind of ceremony, loaded only when it is used. A kind checked its own script, so `Kind` is safe to widen. */
 const KINDS = {
-  init: {
+  'init': {
     summary: 'initialise a new cluster; every custodian proves that they can read their share',
     load: async () => {
       const [{ init }, { initScript }] = await Promise.all([
@@ -20,18 +20,39 @@ const KINDS = {
       return { kind: init as unknown as Kind, schema: initScript };
     },
   },
-  unseal: {
+  'unseal': {
     summary: 'give shares to every sealed peer, each checked before it is sent',
     load: async () => {
       const { unseal, unsealScript } = await import('./kinds/unseal.ts');
       return { kind: unseal as unknown as Kind, schema: unsealScript };
     },
   },
-  drill: {
+  'drill': {
     summary: 'prove that a set of custodians can open the cluster; changes nothing',
     load: async () => {
       const { drill, drillScript } = await import('./kinds/drill.ts');
       return { kind: drill as unknown as Kind, schema: drillScript };
+    },
+  },
+  'root-token': {
+    summary: 'generate a root token by quorum for one reviewed plan, and revoke it',
+    load: async () => {
+      const { rootToken, rootTokenScript } = await import('./kinds/root-token.ts');
+      return { kind: rootToken as unknown as Kind, schema: rootTokenScript };
+    },
+  },
+  'rotate-keyring': {
+    summary: 'a new encryption key for what is written from now on; no share changes',
+    load: async () => {
+      const { rotateKeyring, rotateKeyringScript } = await import('./kinds/rotate-keyring.ts');
+      return { kind: rotateKeyring as unknown as Kind, schema: rotateKeyringScript };
+    },
+  },
+  'seal': {
+    summary: 'seal every peer, once an unseal quorum is seen to be at hand',
+    load: async () => {
+      const { seal, sealScript } = await import('./kinds/seal.ts');
+      return { kind: seal as unknown as Kind, schema: sealScript };
     },
   },
 } as const satisfies Record<string, KindEntry>;

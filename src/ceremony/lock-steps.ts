@@ -3,8 +3,8 @@ import type { Session } from '../vault/peer.ts';
 import type { Run, Step } from './kind.ts';
 import { activePeer } from './leadership.ts';
 import { acquireLock, describeClaim, type LockClaim, readLock, releaseLock, updateNonce } from './lock.ts';
+import { lookForOperations } from './rotation/sweep.ts';
 import type { CommonScript } from './script.ts';
-import { describeUnderway, underwayOnPeers } from './underway.ts';
 
 const LOCK = 'lock';
 
@@ -117,19 +117,25 @@ async function mayTakeOver(run: Run, holder: LockClaim): Promise<boolean> {
     accepted(run) ||
     (await run.people.acceptException(`Another ceremony holds the lock: ${describeClaim(holder)}.`, 'take over'));
   if (!agreed) return false;
-  let busy: readonly string[];
-  try {
-    busy = (await underwayOnPeers(run)).map(describeUnderway);
-  } catch (error) {
-    if (!isQuorateError(error, 'not-ready')) throw error;
-    busy = [error.message];
-  }
+  const busy = await notIdle(run);
   if (busy.length === 0) return true;
   throw new QuorateError(
     'ceremony-locked',
     `another ceremony holds the lock, ${describeClaim(holder)}, and the peers are not idle: ${busy.join('; ')}`,
     { hint: 'Resume that ceremony, or cancel what is under way. Then run this one again.' },
   );
+}
+
+/** What keeps the peers from being idle: operations under way, and peers that cannot be asked. */
+export async function notIdle(run: Pick<Run, 'cluster' | 'login' | 'signal'>): Promise<readonly string[]> {
+  const { underWay, unknown } = await lookForOperations(run);
+  return [
+    ...underWay.map(
+      ({ peer, what, nonce, progress }) =>
+        `${peer.name} holds ${what} (nonce ${nonce}, ${progress.toString()} shares given)`,
+    ),
+    ...unknown.map(({ peer, why }) => `${peer}: ${why}`),
+  ];
 }
 
 /** Whether the preflight's finding was accepted, with a reason that the record keeps. */
