@@ -55,6 +55,20 @@ const KINDS = {
       return { kind: seal as unknown as Kind, schema: sealScript };
     },
   },
+  'rotate-root-key': {
+    summary: 'new unseal shares: n, threshold and custodians may change',
+    load: async () => {
+      const { rotateRootKey, rotateRootKeyScript } = await import('./kinds/rotate-root-key.ts');
+      return { kind: rotateRootKey as unknown as Kind, schema: rotateRootKeyScript };
+    },
+  },
+  'rotate-recovery-key': {
+    summary: 'new recovery shares of a cluster that unseals itself',
+    load: async () => {
+      const { rotateRecoveryKey, rotateRecoveryKeyScript } = await import('./kinds/rotate-recovery-key.ts');
+      return { kind: rotateRecoveryKey as unknown as Kind, schema: rotateRecoveryKeyScript };
+    },
+  },
 } as const satisfies Record<string, KindEntry>;
 
 export type KindName = keyof typeof KINDS;

@@ -35,9 +35,10 @@ export async function withOperation<T>(
   use: OperationUse,
   request: RotationRequest,
   work: (collection: Collection) => Promise<T>,
+  options: { readonly tolerate?: boolean } = {},
 ): Promise<T> {
   for (let tries = 1; ; tries += 1) {
-    await sweep(run, { tolerate: tries > 1 });
+    await sweep(run, { tolerate: options.tolerate === true || tries > 1 });
     let leadership: Leadership | undefined;
     let operation: RotationOperation | undefined;
     try {

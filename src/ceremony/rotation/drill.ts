@@ -1,6 +1,6 @@
 import { QuorateError } from '../../errors.ts';
 import type { Run } from '../kind.ts';
-import { collectShares, withOperation } from './collect.ts';
+import { type Collection, collectShares, withOperation } from './collect.ts';
 import type { RotationPurpose } from './operation.ts';
 import type { ShareSet } from './share-set.ts';
 import { sweep } from './sweep.ts';
@@ -24,7 +24,7 @@ export async function shareDrill(
 ): Promise<Drilled> {
   const { binaryBase64 } = await run.tools.discardedKey();
   const request = { shares: 1, threshold: 1, pgpKeys: [binaryBase64], backup: false };
-  const drilled = await withOperation(run, purpose, 'drill', request, async (collection): Promise<Drilled> => {
+  const attempt = async (collection: Collection): Promise<Drilled> => {
     const outcome = await collectShares(run, collection, set, options.refusalIsAnswer);
     const { operation, nonce } = collection;
     if (outcome.kind === 'complete' && outcome.issued !== undefined && outcome.issued.fingerprints.length !== 1) {
@@ -34,7 +34,9 @@ export async function shareDrill(
     }
     await operation.cancel(nonce);
     return { opens: outcome.kind === 'complete', givers: outcome.kind === 'complete' ? outcome.givers : [] };
-  });
-  await sweep(run, { tolerate: options.tolerate ?? false });
+  };
+  const tolerate = options.tolerate ?? false;
+  const drilled = await withOperation(run, purpose, 'drill', request, attempt, { tolerate });
+  await sweep(run, { tolerate });
   return drilled;
 }

@@ -1,0 +1,40 @@
+import type { Step } from '../kind.ts';
+import { currentAttempt } from './attempt.ts';
+import { coldStep, liveStep } from './cold.ts';
+import { collectStep, fetchStep, proveStep } from './issue.ts';
+import type { Plan } from './plan.ts';
+import { retireStep } from './retire.ts';
+import { settleStep } from './settle.ts';
+import { snapshotStep } from './snapshot.ts';
+import { sweep } from './sweep.ts';
+import { verifyStep } from './verify-step.ts';
+
+/** The steps of a rotation that issues shares, in the order in which they are printed and run. */
+export function rotationSteps(plan: Plan): readonly Step[] {
+  return [
+    openStep(),
+    collectStep(plan),
+    fetchStep(plan),
+    proveStep(plan),
+    snapshotStep(plan),
+    verifyStep(plan),
+    settleStep(plan),
+    plan.purpose === 'rotate-root-key' ? coldStep(plan) : liveStep(plan),
+    retireStep(plan),
+  ];
+}
+
+function openStep(): Step {
+  return {
+    id: 'open',
+    title: 'nothing else is under way on any peer',
+    who: 'administrator',
+    done: () => Promise.resolve(false),
+    async run(run) {
+      const attempt = currentAttempt(run.events);
+      // From the last call until it is settled nothing is cancelled: what a leader still holds is the repair.
+      if (attempt?.lastCallSent === true && attempt.live === undefined) return;
+      await sweep(run, attempt === undefined ? {} : { keep: new Set([attempt.nonce]) });
+    },
+  };
+}
