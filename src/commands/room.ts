@@ -4,6 +4,7 @@ import type { Context } from '../context.ts';
 import { QuorateError } from '../errors.ts';
 import type { Programs } from '../programs/programs.ts';
 import { Secret } from '../secret.ts';
+import { wrapLines } from '../layout.ts';
 import { headLine, progressTable } from './progress-table.ts';
 import { isPgpMessage, readShareSource, type ShareSource } from './share-sources.ts';
 
@@ -18,6 +19,8 @@ export interface RoomOptions {
 }
 
 const STOP = Symbol('stop');
+/** Not `undefined`, which the list would take for the choice to start on. */
+const ELSE = Symbol('somebody else');
 
 /** The people at this terminal; where there is none, the shares that were named, and nobody to ask. */
 export function createRoom(context: Context, programs: Programs, options: RoomOptions = {}): People {
@@ -78,11 +81,12 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
     const holders = options.roster?.shares.map(({ holder }) => holder) ?? [...(options.homes?.keys() ?? [])];
     const left = holders.filter((holder) => !request.present.includes(holder));
     if (left.length === 0) return undefined;
-    return prompts.choose<string | undefined | typeof STOP>(`${number}: who gives it?`, [
+    const chosen = await prompts.choose<string | typeof ELSE | typeof STOP>(`${number}: who gives it?`, [
       ...left.map((holder) => ({ name: holder, value: holder })),
-      { name: '(somebody else)', value: undefined },
+      { name: '(somebody else)', value: ELSE },
       { name: '(nobody: stop here)', value: STOP },
     ]);
+    return chosen === ELSE ? undefined : chosen;
   }
 
   async function proveHere({ holder, ciphertext, single }: IssuedShare): Promise<ShareProof> {
@@ -107,7 +111,8 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
 
   return {
     say: (line) => {
-      output.say(line);
+      const indent = /^ */.exec(line)?.[0] ?? '';
+      for (const part of wrapLines(line.trim(), 80, indent)) output.say(part);
     },
     progress: (title, work) => output.progress(title, work),
 
@@ -120,8 +125,8 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
     refused(error) {
       // At a terminal the custodian tries again; an unattended run must not go on as if nothing were wrong.
       if (!prompts.interactive) return Promise.reject(error);
-      output.say(`  ${output.paint.bad(error.message)}`);
-      if (error.hint !== undefined) output.say(`  ${output.paint.dim(error.hint)}`);
+      for (const line of wrapLines(error.message, 80, '  ')) output.say(output.paint.bad(line));
+      for (const line of wrapLines(error.hint ?? '', 80, '  ')) output.say(output.paint.dim(line));
       return Promise.resolve();
     },
 

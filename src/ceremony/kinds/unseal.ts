@@ -68,7 +68,7 @@ function noted(finding: Finding): Finding {
 function collectStep(script: UnsealScript): Step {
   return {
     id: 'collect',
-    title: 'custodians give their shares to every sealed peer until all are unsealed',
+    title: 'each share goes to every sealed peer, until all are open',
     who: 'custodians',
     async done(run) {
       const surveys = await surveyPeers(chosen(script, run.cluster.peers), { signal: run.signal });

@@ -55,7 +55,7 @@ export async function unsealPeers(
     held: [],
     givers: new Map(),
   };
-  for (const target of attempt.targets) await settleForeignProgress(run, target);
+  for (const target of attempt.targets) await settleEarlierProgress(run, attempt, target);
   try {
     await collect(run, attempt, options);
   } finally {
@@ -135,7 +135,7 @@ async function lookForOthers(run: Run, attempt: Attempt, options: UnsealOptions)
     if (target === undefined) continue;
     absent.splice(absent.indexOf(one), 1);
     targets.push(target);
-    await settleForeignProgress(run, target);
+    await settleEarlierProgress(run, attempt, target);
     if (target.state === 'sealed') fresh.push(target);
   }
   if (fresh.length > 0) for (const given of [...held]) await giveToAll(run, attempt, fresh, given, options);
@@ -165,8 +165,16 @@ function wrongSet(peers: string): QuorateError {
   });
 }
 
-async function settleForeignProgress(run: Run, target: Target): Promise<void> {
+/** Shares that a peer had before: given by this ceremony, before it was interrupted, or by somebody else. */
+async function settleEarlierProgress(run: Run, { givers }: Attempt, target: Target): Promise<void> {
   if (target.state !== 'sealed' || target.seal.progress === 0) return;
+  for (const line of run.events) {
+    // An attempt's nonce is its own: what was accepted under it is still there.
+    if (line.event !== 'share.accepted' || line.peer !== target.peer.name || line.nonce !== target.seal.nonce) continue;
+    target.counted.add(line.x);
+    if (line.who !== undefined) givers.set(line.x, line.who);
+  }
+  if (target.counted.size >= target.seal.progress) return;
   const choice = await run.people.foreignProgress(target.peer.name, target.seal);
   await run.record({
     event: 'exception',
@@ -176,6 +184,7 @@ async function settleForeignProgress(run: Run, target: Target): Promise<void> {
     by: 'administrator',
   });
   if (choice !== 'reset') return;
+  target.counted.clear();
   try {
     target.seal = await target.peer.resetUnseal({ signal: run.signal });
   } catch (error) {
