@@ -20,7 +20,7 @@ import type { MadeUpCustodian } from '../../src/rehearsal/custodians.ts';
 import { Secret } from '../../src/secret.ts';
 import type { Peer } from '../../src/vault/peer.ts';
 import { peersOf } from './ceremony.ts';
-import { callPeer, type LiveCluster, temporaryFolder } from './cluster.ts';
+import { callPeer, type LiveCluster, reseal, temporaryFolder, unsealAll, waitForVoters } from './cluster.ts';
 import { at } from './http.ts';
 
 export const share = (hex: string, single = false): Share => parseShare(Secret.fromText(hex), { single });
@@ -207,4 +207,45 @@ export async function underWay(live: LiveCluster, path = 'sys/rotate/root/init')
     if (at(body, 'data', 'started') === true || at(body, 'started') === true) found.push(peer.name);
   }
   return found;
+}
+
+/** Restarts every peer and opens all with `set`; before that, `dead` is refused by the first. */
+export async function opensCold(
+  live: LiveCluster,
+  set: { readonly shares: readonly string[]; readonly threshold: number },
+  dead?: { readonly shares: readonly string[] },
+): Promise<void> {
+  await reseal(live);
+  if (dead !== undefined) {
+    const statuses: number[] = [];
+    for (const key of dead.shares.slice(0, set.threshold)) {
+      statuses.push((await callPeer(live.cluster, 0, 'PUT', 'sys/unseal', { body: { key } })).status);
+    }
+    if (statuses.at(-1) !== 400) throw new Error(`the dead shares were answered ${statuses.join(', ')}`);
+  }
+  await unsealAll({ ...live, ...set });
+  await waitForVoters(live);
+}
+
+/** The peers of the cluster that one is told to restart, restarted. */
+export function restarting(live: LiveCluster): (say: string) => Promise<void> {
+  return async (say) => {
+    const name = /Restart the server of (\S+),/.exec(say)?.[1];
+    const index = live.cluster.peers.findIndex((peer) => peer.name === name);
+    if (index >= 0) await live.cluster.restart(index);
+  };
+}
+
+/** The script of a rotation to these people. */
+export function rotationScript(
+  crew: readonly MadeUpCustodian[],
+  threshold: number,
+  ceremony = 'rotate-root-key',
+): RotationTest['script'] {
+  return {
+    ceremony,
+    shares: crew.length,
+    threshold,
+    custodians: crew.map(({ name, pgpFile, fingerprint }) => ({ name, pgp: { file: pgpFile, fingerprint } })),
+  };
 }

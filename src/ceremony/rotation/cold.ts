@@ -4,6 +4,7 @@ import type { Peer, SealStatus } from '../../vault/peer.ts';
 import type { Run, Step } from '../kind.ts';
 import { surveyPeers } from '../survey.ts';
 import { unsealPeers } from '../unseal/unsealing.ts';
+import { waitUntilApplied } from './applied.ts';
 import { currentAttempt } from './attempt.ts';
 import { shareDrill } from './drill.ts';
 import { newShares, type Plan } from './plan.ts';
@@ -51,6 +52,7 @@ function recordProof(run: Run, finding: string): Promise<void> {
 }
 
 async function coldUnseal(run: Run, plan: Plan): Promise<void> {
+  await waitUntilApplied(run, false);
   const peer = await choosePeer(run, plan);
   const seal = await sealedPeer(run, peer);
   const set = newShares(run, plan);

@@ -7,6 +7,7 @@ import { Leadership } from '../leadership.ts';
 import { renderRoster } from '../roster/roster.ts';
 import { shareCount } from '../roster/schema.ts';
 import { assertOneCluster } from '../unseal/identity.ts';
+import { waitUntilApplied } from './applied.ts';
 import { currentAttempt } from './attempt.ts';
 import { shareDrill } from './drill.ts';
 import { RotationOperation } from './operation.ts';
@@ -31,6 +32,7 @@ export function retireStep(plan: Plan): Step {
     who: 'administrator, custodians',
     done: (run) => Promise.resolve(currentAttempt(run.events)?.events.some(({ event }) => event === 'roster') ?? false),
     async run(run) {
+      await waitUntilApplied(run, true);
       await showOldDead(run, plan);
       await deleteBackup(run, plan);
       await sweep(run);
