@@ -27,7 +27,7 @@ export async function runCommandLine(
   const act = async (args: readonly string[], values: Record<string, unknown>): Promise<void> => {
     if (command === undefined) return;
     const { format = defaultFormat(streams), config, ...own } = values as { format?: Format; config?: string };
-    const context = await createContext({ ...streams, format, ...(config === undefined ? {} : { config }) });
+    const context = await createContext(streams, { format, ...(config === undefined ? {} : { config }) });
     try {
       exit = (await command.run(context, own, args)) ?? EXIT.done;
     } finally {

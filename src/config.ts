@@ -65,7 +65,6 @@ const policy = v.strictObject({
   'smallest-threshold': v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 2),
   'largest-clock-skew-seconds': v.optional(whole, 5),
   'shortest-key-validity-days': v.optional(whole, 365),
-  'rehearsal-within-days': v.optional(whole),
 });
 
 const schema = v.strictObject({

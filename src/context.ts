@@ -74,15 +74,18 @@ export interface Context {
 
 /** Builds the context of one command. Adapters are loaded when a command first asks for them. */
 export async function createContext(
-  streams: Streams & { readonly format: Format; readonly config?: string },
+  streams: Streams,
+  options: { readonly format: Format; readonly config?: string },
 ): Promise<Context> {
-  const { env, cwd, signal, format } = streams;
+  const { env, cwd, signal } = streams;
+  const { format } = options;
   const [{ createOutput }, { createPrompts }] = await Promise.all([
     import('./ui/output.ts'),
     import('./ui/prompts.ts'),
   ]);
   const output = await createOutput({ format, stdout: streams.stdout, stderr: streams.stderr, env });
   const connected: Peer[] = [];
+  let prompts: Prompts | undefined;
   let config: Promise<Config | undefined> | undefined;
   const context: Context = {
     env,
@@ -92,8 +95,11 @@ export async function createContext(
     get stdin() {
       return streams.stdin;
     },
-    prompts: createPrompts(streams),
-    config: () => (config ??= readConfig(cwd, streams.config)),
+    // Looking at standard input opens it, which costs time that most commands need not spend.
+    get prompts() {
+      return (prompts ??= createPrompts(streams));
+    },
+    config: () => (config ??= readConfig(cwd, options.config)),
     cluster: async (choice) => {
       const { connectCluster } = await import('./connect-cluster.ts');
       const cluster = await connectCluster(choice, await context.config(), env, cwd);
