@@ -6,17 +6,14 @@ import { eventsOf, faultsOf } from '../../support/completion.ts';
 import { type Fault, startCuttingProxy } from '../../support/cutting-proxy.ts';
 import { codeOf } from '../../support/errors.ts';
 import { at } from '../../support/http.ts';
+import { attemptOf, ceremonyToken, quorumCeremony, rootAccessors } from '../../support/quorum.ts';
 import {
-  attemptOf,
-  ceremonyToken,
   type Giver,
   HOLDERS,
-  quorumCeremony,
   type QuorumCeremony,
   type QuorumOptions,
-  rootAccessors,
   rosterOf,
-} from '../../support/quorum.ts';
+} from '../../support/quorum-ceremony.ts';
 import { vaultBinary } from '../../support/vault-binary.ts';
 import { waitUntil } from '../../support/wait.ts';
 
