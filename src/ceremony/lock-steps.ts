@@ -41,6 +41,32 @@ export function unlockStep(script: CommonScript): Step {
   };
 }
 
+/**
+ * A step whose failure leaves nothing under way: the lock is freed then, so that others need not wait for a resume,
+ * which takes it again.
+ * @param isClean false keeps the lock.
+ */
+export function freeingOnError(script: CommonScript, step: Step, isClean?: (run: Run) => Promise<boolean>): Step {
+  return {
+    ...step,
+    async run(interrupted) {
+      try {
+        await step.run(interrupted);
+      } catch (error) {
+        const run = uninterrupted(interrupted);
+        try {
+          const clean = await (isClean?.(run) ?? Promise.resolve(true));
+          if (clean) await withActive(run, (session) => freeLock(run, script, session));
+        } catch (second) {
+          // The error that led here says more.
+          if (!isQuorateError(second)) throw second;
+        }
+        throw error;
+      }
+    },
+  };
+}
+
 /** Whether the server says that this ceremony has the lock, or people agreed to go on without one. */
 export async function holdsLock(run: Run, script: CommonScript, session: Session): Promise<boolean> {
   const state = await readLock(session, { signal: run.signal });
@@ -141,4 +167,16 @@ export async function notIdle(run: Pick<Run, 'cluster' | 'login' | 'signal'>): P
 /** Whether the preflight's finding was accepted, with a reason that the record keeps. */
 function accepted(run: Run): boolean {
   return run.events.some((one) => one.event === 'check' && one.code === LOCK && !one.ok && one.accepted !== undefined);
+}
+
+/** The same run, deaf to Ctrl-C: for what must be brought to its end. */
+export function uninterrupted(run: Run): Run {
+  const { signal } = new AbortController();
+  return {
+    ...run,
+    signal,
+    get events() {
+      return run.events;
+    },
+  };
 }

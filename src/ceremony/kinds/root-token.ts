@@ -2,14 +2,14 @@ import * as v from 'valibot';
 import { isQuorateError, QuorateError } from '../../errors.ts';
 import type { Session } from '../../vault/peer.ts';
 import type { Finding, Kind, Run, Step } from '../kind.ts';
-import { freeLock, lockStep, unlockStep, withActive } from '../lock-steps.ts';
+import { freeingOnError, lockStep, unlockStep, withActive } from '../lock-steps.ts';
 import { applyPlan } from '../plan/apply.ts';
 import { planFindings } from '../plan/diff.ts';
 import { plan, planFaults } from '../plan/schema.ts';
 import { liveFindings } from '../live-checks.ts';
 import { clocksAgree, reachable, sameVersion } from '../preflight.ts';
 import { readAttempt } from '../root-generation/attempt.ts';
-import { endStrays, endToken, sweepTokens, uninterrupted } from '../root-generation/ending.ts';
+import { endStrays, endToken, sweepTokens } from '../root-generation/ending.ts';
 import { generateRootToken } from '../root-generation/generate.ts';
 import { isUnsettled } from '../root-generation/giving.ts';
 import { accessorsBefore, recordBefore, rootTokens } from '../root-generation/tokens.ts';
@@ -55,9 +55,9 @@ export const rootToken: Kind<RootTokenScript> = {
 
   steps: (script): readonly Step[] => [
     lockStep(script),
-    countStep(),
-    planStep(script),
-    useStep(script),
+    freeingOnError(script, countStep()),
+    freeingOnError(script, planStep(script)),
+    freeingOnError(script, useStep(script), leftNothing),
     compareStep(),
     unlockStep(script),
   ],
@@ -117,14 +117,7 @@ function useStep(script: RootTokenScript): Step {
       Promise.resolve(
         !isUnsettled(run) && run.events.some((one) => one.event === 'check' && one.code === APPLIED && one.ok),
       ),
-    async run(run) {
-      try {
-        await usePlan(run, script);
-      } catch (error) {
-        await letOthersOn(run, script);
-        throw error;
-      }
-    },
+    run: (run) => usePlan(run, script),
   };
 }
 
@@ -145,19 +138,11 @@ async function usePlan(run: Run, script: RootTokenScript): Promise<void> {
   await run.record({ event: 'check', code: APPLIED, ok: true, finding: 'every action of the plan is done' });
 }
 
-/** A ceremony that stopped and left nothing behind need not keep others from theirs; a resume takes the lock again. */
-async function letOthersOn(interrupted: Run, script: RootTokenScript): Promise<void> {
-  const run = uninterrupted(interrupted);
-  if (isUnsettled(run)) return;
-  try {
-    await withActive(run, async (session) => {
-      const { started } = await readAttempt(session);
-      if (!started) await freeLock(run, script, session);
-    });
-  } catch (error) {
-    // The error that led here says more.
-    if (!isQuorateError(error)) throw error;
-  }
+/** Whether a ceremony that stopped left nothing behind: then it need not keep others from theirs. */
+async function leftNothing(run: Run): Promise<boolean> {
+  if (isUnsettled(run)) return false;
+  const { started } = await withActive(run, readAttempt);
+  return !started;
 }
 
 /** As many root tokens as before, and nothing under way. */

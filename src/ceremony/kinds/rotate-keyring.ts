@@ -5,7 +5,7 @@ import type { Session } from '../../vault/peer.ts';
 import type { Finding, Kind, Run, Step } from '../kind.ts';
 import { Leadership } from '../leadership.ts';
 import { liveFindings } from '../live-checks.ts';
-import { lockStep, unlockStep } from '../lock-steps.ts';
+import { freeingOnError, lockStep, unlockStep } from '../lock-steps.ts';
 import { clocksAgree, reachable, sameVersion } from '../preflight.ts';
 import { payloadOf } from '../rotation/replies.ts';
 import { COMMON, participantFaults } from '../script.ts';
@@ -41,7 +41,7 @@ export const rotateKeyring: Kind<RotateKeyringScript> = {
     ];
   },
 
-  steps: (script): readonly Step[] => [lockStep(script), rotateStep(), unlockStep(script)],
+  steps: (script): readonly Step[] => [lockStep(script), freeingOnError(script, rotateStep()), unlockStep(script)],
 };
 
 function rotateStep(): Step {

@@ -5,7 +5,7 @@ import type { Peer, Session } from '../../vault/peer.ts';
 import { askForShare } from '../asking.ts';
 import type { Kind, Run, Step } from '../kind.ts';
 import { liveFindings } from '../live-checks.ts';
-import { freeLock, lockStep, withActive } from '../lock-steps.ts';
+import { freeingOnError, freeLock, lockStep, withActive } from '../lock-steps.ts';
 import { COMMON, participantFaults } from '../script.ts';
 import { surveyPeers } from '../survey.ts';
 
@@ -45,7 +45,11 @@ export const seal: Kind<SealScript> = {
     ];
   },
 
-  steps: (script): readonly Step[] => [unlessSealed(lockStep(script)), quorumStep(script), sealStep(script)],
+  steps: (script): readonly Step[] => [
+    unlessSealed(lockStep(script)),
+    freeingOnError(script, quorumStep(script)),
+    sealStep(script),
+  ],
 };
 
 /** Where all is sealed already, or nobody leads, there is no lock to be had. */

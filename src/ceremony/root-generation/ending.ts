@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isQuorateError, QuorateError } from '../../errors.ts';
 import type { Session } from '../../vault/peer.ts';
 import type { Run } from '../kind.ts';
-import { withActive } from '../lock-steps.ts';
+import { uninterrupted, withActive } from '../lock-steps.ts';
 import { revokeAndProve } from '../way-back.ts';
 import { isUnsettled, recordNothing } from './giving.ts';
 import { accessorsBefore, revokeByAccessor, rootTokens } from './tokens.ts';
@@ -118,16 +118,4 @@ export async function endStrays(run: Run, session: Session, before: ReadonlySet<
     );
   }
   return after.length;
-}
-
-/** The same run, deaf to Ctrl-C: for what must be brought to its end. */
-export function uninterrupted(run: Run): Run {
-  const { signal } = new AbortController();
-  return {
-    ...run,
-    signal,
-    get events() {
-      return run.events;
-    },
-  };
 }

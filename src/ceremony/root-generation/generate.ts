@@ -3,10 +3,10 @@ import type { Secret } from '../../secret.ts';
 import { type AskOptions, askForShare } from '../asking.ts';
 import type { Run } from '../kind.ts';
 import { Leadership } from '../leadership.ts';
-import { tellNonce } from '../lock-steps.ts';
+import { tellNonce, uninterrupted } from '../lock-steps.ts';
 import type { CommonScript } from '../script.ts';
 import { type AttemptStatus, cancelAttempt, foreign, isOwnAttempt, readAttempt, startAttempt } from './attempt.ts';
-import { type LiveToken, endToken, sweepTokens, uninterrupted } from './ending.ts';
+import { type LiveToken, endToken, sweepTokens } from './ending.ts';
 import { giveShare } from './giving.ts';
 import { decodeToken, makeOtp } from './otp.ts';
 
