@@ -26,6 +26,18 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'seal every peer, once an unseal quorum is at hand',
     load: () => import('./commands/seal.ts'),
   },
+  'drill': {
+    summary: 'prove that custodians can open the cluster; changes nothing',
+    load: () => import('./commands/drill.ts'),
+  },
+  'rotate-root-key': {
+    summary: 'new unseal shares, verified before they take effect',
+    load: () => import('./commands/rotate-root-key.ts'),
+  },
+  'rotate-recovery-key': {
+    summary: 'new recovery shares of a cluster that unseals itself',
+    load: () => import('./commands/rotate-recovery-key.ts'),
+  },
   'rehearse': {
     summary: 'the whole life of a cluster, on a throwaway real one',
     load: () => import('./commands/rehearse.ts'),

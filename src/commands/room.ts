@@ -56,13 +56,14 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
     headed = true;
     for (const line of progressTable(request.peers)) output.say(line);
     output.say();
-    const number = `Share ${Math.min(request.given + 1, request.needed).toString()} of ${request.needed.toString()}`;
+    const which = (request.wanted ?? 'the shares').replace(/^the /, '').replace(/shares$/, 'share');
+    const number = `${which.replace(/^./, (letter) => letter.toUpperCase())} ${Math.min(request.given + 1, request.needed).toString()} of ${request.needed.toString()}`;
     for (;;) {
       const who = await askWho(request, number);
       if (who === STOP) return null;
       const named = who === undefined ? {} : { who };
       const text = await prompts.secret(
-        `${who === undefined ? number : `${who}, your share`} (hidden; leave it empty to give a file)`,
+        `${who === undefined ? number : `${who}, your ${which}`} (hidden; leave it empty to give a file)`,
         {
           instead: '--share-file FILE',
         },
@@ -78,7 +79,8 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
 
   /** With a roster the custodian says who they are, so that a mixed-up card is called by its owner's name. */
   async function askWho(request: ShareRequest, number: string): Promise<string | undefined | typeof STOP> {
-    const holders = options.roster?.shares.map(({ holder }) => holder) ?? [...(options.homes?.keys() ?? [])];
+    const holders = request.holders ??
+      options.roster?.shares.map(({ holder }) => holder) ?? [...(options.homes?.keys() ?? [])];
     const left = holders.filter((holder) => !request.present.includes(holder));
     if (left.length === 0) return undefined;
     const chosen = await prompts.choose<string | typeof ELSE | typeof STOP>(`${number}: who gives it?`, [

@@ -16,6 +16,8 @@ export type Fault =
   | { readonly kind: 'within-reply'; readonly bytes: number }
   /** The reply comes so many milliseconds late. */
   | { readonly kind: 'delay'; readonly milliseconds: number }
+  /** The peer has done what was asked, and says 500, as it does when its audit device cannot take the answer. */
+  | { readonly kind: 'internal-error' }
   /** The peer has answered, and the client waits for ever. */
   | { readonly kind: 'freeze' };
 
@@ -137,6 +139,11 @@ async function answer(outgoing: ServerResponse, reply: Reply, fault: Fault | und
   if (fault?.kind === 'freeze') return;
   if (fault?.kind === 'before-reply') {
     outgoing.socket?.destroy();
+    return;
+  }
+  if (fault?.kind === 'internal-error') {
+    outgoing.writeHead(500, { 'content-type': 'application/json' });
+    outgoing.end('{"errors":["internal error"]}');
     return;
   }
   if (fault?.kind === 'delay') await sleep(fault.milliseconds);

@@ -20,7 +20,15 @@ import type { MadeUpCustodian } from '../../src/rehearsal/custodians.ts';
 import { Secret } from '../../src/secret.ts';
 import type { Peer } from '../../src/vault/peer.ts';
 import { peersOf } from './ceremony.ts';
-import { callPeer, type LiveCluster, reseal, temporaryFolder, unsealAll, waitForVoters } from './cluster.ts';
+import {
+  callPeer,
+  leaderIndex,
+  type LiveCluster,
+  reseal,
+  temporaryFolder,
+  unsealAll,
+  waitForVoters,
+} from './cluster.ts';
 import { at } from './http.ts';
 
 export const share = (hex: string, single = false): Share => parseShare(Secret.fromText(hex), { single });
@@ -31,6 +39,11 @@ export type Shares = ReadonlyMap<string, string>;
 /** A roster of shares in clear, as a test has them. */
 export async function rosterOf(live: LiveCluster, holders: readonly string[], generation = 1): Promise<Roster> {
   const { body } = await callPeer(live.cluster, 0, 'GET', 'sys/seal-status');
+  // Where the ceremony lock lives.
+  await callPeer(live.cluster, (await leaderIndex(live.cluster)) ?? 0, 'POST', 'sys/mounts/quorate', {
+    token: live.rootToken,
+    body: { type: 'kv', options: { version: '2' } },
+  });
   return {
     'cluster': 'test',
     'cluster-id': String(at(body, 'cluster_id')),

@@ -5,6 +5,7 @@ import { QuorateError } from '../../errors.ts';
 import { replaceFile } from '../../files.ts';
 import type { Kind, Run, Step } from '../kind.ts';
 import { Leadership } from '../leadership.ts';
+import { freeingOnError, takeLock, unlockStep, withActive } from '../lock-steps.ts';
 import { shareDrill } from '../rotation/drill.ts';
 import { RotationOperation, type RotationPurpose } from '../rotation/operation.ts';
 import { purposeOf, rotationPreflight } from '../rotation/preflight.ts';
@@ -25,7 +26,8 @@ export const drill: Kind<DrillScript> = {
   summary: 'prove that a set of custodians can open the cluster; changes nothing',
   faults: (script) => participantFaults(script),
   preflight: (_script, run) => rotationPreflight(run, { takesEffect: false }),
-  steps: () => [openStep(), drillStep(), rosterStep()],
+  steps: (script) =>
+    [openStep(script), drillStep(), rosterStep(), unlockStep(script)].map((step) => freeingOnError(script, step)),
 };
 
 const PROVED = 'drill';
@@ -38,13 +40,14 @@ function proved(run: Run): readonly string[] | undefined {
     .filter((name) => name !== '');
 }
 
-function openStep(): Step {
+function openStep(script: DrillScript): Step {
   return {
     id: 'open',
-    title: 'nothing else is under way on any peer',
+    title: 'the cluster is locked for other ceremonies, and nothing else is under way on any peer',
     who: 'administrator',
     done: () => Promise.resolve(false),
     run: async (run) => {
+      await withActive(run, (session) => takeLock(run, script, session));
       await sweep(run);
     },
   };

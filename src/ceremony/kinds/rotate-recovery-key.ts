@@ -18,5 +18,5 @@ export const rotateRecoveryKey: Kind<RotateRecoveryKeyScript> = {
     ...withinPolicy(script.shares, script.threshold, run.policy),
     ...(await rotationPreflight(run, { purpose: 'rotate-recovery-key', takesEffect: true })),
   ],
-  steps: (script, keys) => rotationSteps(planOf(script, 'rotate-recovery-key', keys)),
+  steps: (script, keys) => rotationSteps(planOf(script, 'rotate-recovery-key', keys), script),
 };

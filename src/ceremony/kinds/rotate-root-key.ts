@@ -23,5 +23,5 @@ export const rotateRootKey: Kind<RotateRootKeyScript> = {
     ...withinPolicy(script.shares, script.threshold, run.policy),
     ...(await rotationPreflight(run, { purpose: 'rotate-root-key', takesEffect: true })),
   ],
-  steps: (script, keys) => rotationSteps(planOf(script, 'rotate-root-key', keys)),
+  steps: (script, keys) => rotationSteps(planOf(script, 'rotate-root-key', keys), script),
 };

@@ -2,6 +2,7 @@ import { isQuorateError } from '../../errors.ts';
 import type { Session } from '../../vault/peer.ts';
 import type { Finding, PreflightRun } from '../kind.ts';
 import { Leadership } from '../leadership.ts';
+import { lockFinding } from '../lock.ts';
 import { clocksAgree, reachable, sameVersion } from '../preflight.ts';
 import { shareCount } from '../roster/schema.ts';
 import { describeState, type PeerSurvey, surveyPeers } from '../survey.ts';
@@ -71,6 +72,7 @@ async function withLogin(
     const { session } = leadership;
     const operation = await RotationOperation.on(session, purpose);
     const findings: Finding[] = [
+      await lockFinding(session),
       ...(await rights(session, rightsFor(operation.path, options.takesEffect, session.peer.name, surveys))),
       ...(await votersHealthy(run, session)),
       ...(await audit(session)),

@@ -47,7 +47,12 @@ async function settle(run: Run, plan: Plan): Promise<void> {
   if (attempt.live !== undefined) return;
   warn(run, attempt.events);
   const live = await repair(run, plan);
-  await sweep(run, { tolerate: true });
+  const away = await sweep(run, { tolerate: true });
+  for (const peer of away) {
+    const text = `${peer} is away. Its disk is as it was when it went: it may want the old shares or the new ones. If it takes neither, remove it from Raft (remove-peer), wipe its data and let it join again.`;
+    run.people.say(`  ${text}`);
+    await run.record({ event: 'note', text });
+  }
   if (live.set === 'new') {
     run.people.say('  repaired: the NEW shares are live');
     await recordLive(run, live, `the NEW shares are live, by ${live.by}`);

@@ -1,4 +1,6 @@
 import type { Step } from '../kind.ts';
+import { takeLock, unlockStep, withActive } from '../lock-steps.ts';
+import type { CommonScript } from '../script.ts';
 import { currentAttempt } from './attempt.ts';
 import { coldStep, liveStep } from './cold.ts';
 import { collectStep, fetchStep, proveStep } from './issue.ts';
@@ -10,9 +12,9 @@ import { sweep } from './sweep.ts';
 import { verifyStep } from './verify-step.ts';
 
 /** The steps of a rotation that issues shares, in the order in which they are printed and run. */
-export function rotationSteps(plan: Plan): readonly Step[] {
+export function rotationSteps(plan: Plan, script: CommonScript): readonly Step[] {
   return [
-    openStep(),
+    openStep(script),
     collectStep(plan),
     fetchStep(plan),
     proveStep(plan),
@@ -21,19 +23,21 @@ export function rotationSteps(plan: Plan): readonly Step[] {
     settleStep(plan),
     plan.purpose === 'rotate-root-key' ? coldStep(plan) : liveStep(plan),
     retireStep(plan),
+    unlockStep(script),
   ];
 }
 
-function openStep(): Step {
+function openStep(script: CommonScript): Step {
   return {
     id: 'open',
-    title: 'nothing else is under way on any peer',
+    title: 'the cluster is locked for other ceremonies, and nothing else is under way on any peer',
     who: 'administrator',
     done: () => Promise.resolve(false),
     async run(run) {
       const attempt = currentAttempt(run.events);
       // From the last call until it is settled nothing is cancelled: what a leader still holds is the repair.
       if (attempt?.lastCallSent === true && attempt.live === undefined) return;
+      await withActive(run, (session) => takeLock(run, script, session));
       await sweep(run, attempt === undefined ? {} : { keep: new Set([attempt.nonce]) });
     },
   };

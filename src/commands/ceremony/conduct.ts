@@ -6,6 +6,7 @@ import type { LoadedScript } from '../../ceremony/load.ts';
 import type { Roster } from '../../ceremony/roster/schema.ts';
 import type { ConnectedCluster, Context } from '../../context.ts';
 import type { Programs } from '../../programs/programs.ts';
+import { readText, replaceFile } from '../../files.ts';
 import { acceptedFindings, ceremonyTools, quorateBuild } from '../ceremony-setting.ts';
 import { createRoom } from '../room.ts';
 import type { ShareSource } from '../share-sources.ts';
@@ -45,8 +46,10 @@ export async function conduct(context: Context, options: ConductOptions): Promis
   const setting = await ceremonySetting(context, programs, options);
   let folder = options.resume;
   try {
-    if (folder !== undefined) return await resumeCeremony(options.loaded, setting, folder);
-    return await startCeremony(options.loaded, setting, {
+    if (folder !== undefined) {
+      return await withRoster(context, options, await resumeCeremony(options.loaded, setting, folder));
+    }
+    const outcome = await startCeremony(options.loaded, setting, {
       records: await recordsFolder(context, options.records),
       scriptFile: options.scriptFile,
       rehearsal: false,
@@ -55,6 +58,7 @@ export async function conduct(context: Context, options: ConductOptions): Promis
         options.onFolder?.(made);
       },
     });
+    return await withRoster(context, options, outcome);
   } catch (error) {
     if (folder !== undefined) {
       context.output.say();
@@ -114,6 +118,29 @@ async function loadRosters(
     else otherRosters.push(loaded);
   }
   return { otherRosters, ...(roster === undefined ? {} : { roster }) };
+}
+
+/** Kinds whose roster takes the place of the one that quorate.yaml names; that of an init is `placeRoster`'s. */
+const ADVANCE = new Set(['drill', 'rotate-root-key', 'rotate-recovery-key']);
+
+/** Puts the roster that a ceremony has written where quorate.yaml looks for it, when it follows on what is there. */
+async function withRoster(
+  context: Context,
+  { loaded, cluster }: ConductOptions,
+  outcome: CeremonyOutcome,
+): Promise<CeremonyOutcome> {
+  const place = cluster.config?.roster;
+  const made = join(outcome.folder, ROSTER_FILE);
+  if (place === undefined || !ADVANCE.has(loaded.kind.name) || !(await exists(made))) return outcome;
+  const { loadRoster } = await import('../../ceremony/roster/roster.ts');
+  const [next, there] = [await loadRoster(made), (await exists(place)) ? await loadRoster(place) : undefined];
+  const follows = there === undefined || (there.cluster === next.cluster && there.generation <= next.generation);
+  if (follows) await replaceFile(place, await readText(made));
+  const what = `generation ${next.generation.toString()}: review it, sign it, commit it`;
+  context.output.say(
+    follows ? `roster  ${place}   (${what})` : `roster  ${made}   (${what}; ${place} is newer and stays)`,
+  );
+  return outcome;
 }
 
 /** Puts the roster of a new cluster where quorate.yaml looks for it, unless something is there. */

@@ -1,0 +1,300 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { RecordLine } from '../../../src/ceremony/record/events.ts';
+import type { Roster } from '../../../src/ceremony/roster/schema.ts';
+import type { MadeUpCustodian } from '../../../src/rehearsal/custodians.ts';
+import { Secret } from '../../../src/secret.ts';
+import { connectPeer } from '../../../src/vault/connect.ts';
+import { peersOf } from '../../support/ceremony.ts';
+import {
+  callPeer,
+  type LiveCluster,
+  leaderIndex,
+  sharedCluster,
+  unsealPeer,
+  waitForVoters,
+} from '../../support/cluster.ts';
+import { eventsOf, faultsOf } from '../../support/completion.ts';
+import { madeUpCustodians } from '../../support/custodians.ts';
+import { startCuttingProxy } from '../../support/cutting-proxy.ts';
+import { mortalSitting } from '../../support/mortal.ts';
+import {
+  codeOf,
+  opensCold,
+  prepareRotation,
+  restarting,
+  type RotationCeremony,
+  rosterOf,
+  rotationScript,
+  type RotationTest,
+  underWay,
+} from '../../support/rotation.ts';
+import { waitUntil } from '../../support/wait.ts';
+
+const shared = sharedCluster({ voters: true });
+const HOLDERS = ['Alice', 'Bo', 'Cleo'];
+let crew: readonly MadeUpCustodian[];
+/** The shares that open the cluster, as far as the last record says. */
+let live: LiveCluster;
+let roster: Roster;
+
+beforeAll(async () => {
+  crew = await madeUpCustodians('Dora', 'Eve', 'Fay');
+  live = shared();
+  roster = await rosterOf(live, HOLDERS);
+});
+
+async function prepare(changes: Partial<RotationTest> = {}): Promise<RotationCeremony> {
+  await waitForVoters(live);
+  return prepareRotation({ live, roster, crew, script: rotationScript(crew, 2), onAct: restarting(live), ...changes });
+}
+
+/** What the record says is live, judged by a cold unseal of all peers; the next test goes on from there. */
+async function judge(ceremony: RotationCeremony): Promise<readonly RecordLine[]> {
+  expect(await underWay(live)).toEqual([]);
+  const events = await eventsOf(ceremony.folder);
+  const said = events.findLast((one) => one.event === 'check' && one.code === 'live-set');
+  if (said?.event !== 'check') throw new Error('the record does not say which set is live');
+  const fresh = { ...live, shares: [...ceremony.newShares().values()], threshold: 2 };
+  if (said.facts?.['set'] === 'new') {
+    await opensCold(live, fresh, live);
+    roster = await ceremony.roster();
+    live = fresh;
+    expect(await faultsOf(ceremony.folder)).toEqual([]);
+  } else await opensCold(live, live, fresh);
+  return events;
+}
+
+const liveBy = (events: readonly RecordLine[]): unknown =>
+  events.flatMap((one) => (one.event === 'check' && one.code === 'live-set' ? [one.facts?.['by']] : [])).at(-1);
+
+const isNew = (request: { readonly wanted?: string }): boolean => request.wanted?.includes('new') === true;
+
+/** Calls `act` when the n-th new share is about to be given, once. */
+function atNewShare(number: number, act: () => Promise<unknown>): NonNullable<RotationTest['onShare']> {
+  let seen = 0;
+  return async (request) => {
+    if (!isNew(request)) return undefined;
+    seen += 1;
+    if (seen === number) await act();
+    return undefined;
+  };
+}
+
+async function leader(): Promise<number> {
+  return waitUntil('a peer leads', async () => {
+    const index = await leaderIndex(live.cluster);
+    return index === undefined ? undefined : { index };
+  }).then(({ index }) => index);
+}
+
+async function stepDown(): Promise<void> {
+  const before = await leader();
+  await callPeer(live.cluster, before, 'PUT', 'sys/step-down', { token: live.rootToken });
+  await waitUntil('another peer leads', async () => {
+    const now = await leaderIndex(live.cluster);
+    return now !== undefined && now !== before;
+  });
+}
+
+/** Starts a peer whose disk is as it was when it was killed: it takes the one set, or the other, or must join anew. */
+async function takeBack(index: number, sets: readonly LiveCluster[]): Promise<void> {
+  await live.cluster.start(index);
+  for (const set of sets) {
+    const opened = await unsealPeer(set, index).then(
+      () => true,
+      () => false,
+    );
+    if (opened) {
+      await waitForVoters(live);
+      return;
+    }
+  }
+  const body = { server_id: live.cluster.peers[index]?.name };
+  const token = live.rootToken;
+  await callPeer(live.cluster, await leader(), 'POST', 'sys/storage/raft/remove-peer', { token, body });
+  await live.cluster.kill(index);
+  await live.cluster.wipe(index);
+  await live.cluster.start(index);
+  const [official] = sets;
+  if (official !== undefined) await unsealPeer(official, index);
+  await waitForVoters(live);
+}
+
+/** The peers, with a proxy before the one that leads. */
+async function withProxy() {
+  const index = await leader();
+  const proxy = await startCuttingProxy(live.cluster, index);
+  const peers = live.cluster.peers.map(({ name, address }, at) =>
+    connectPeer({
+      name,
+      address: at === index ? proxy.address : address,
+      ca: live.cluster.caFile,
+      timeout: 20_000,
+    }),
+  );
+  return { proxy, peers };
+}
+
+describe('a rotation of the root key', () => {
+  it('reads the new shares from the backup when the reply of the quorum is lost (L1)', async () => {
+    const { proxy, peers } = await withProxy();
+    void proxy.cut({ path: 'sys/rotate/root/update', skip: 1, fault: { kind: 'before-reply' } });
+    const ceremony = await prepare({ peers });
+    await ceremony.start();
+    const events = await judge(ceremony);
+    expect(events.some((one) => one.event === 'exception' && one.decision.includes('encrypted copy'))).toBe(true);
+  });
+
+  it.each(['internal-error'] as const)(
+    'finds by a drill that the new shares are live after %s to the last call (L2)',
+    async (kind) => {
+      const { proxy, peers } = await withProxy();
+      void proxy.cut({ path: 'sys/rotate/root/verify', method: 'PUT', skip: 1, fault: { kind } });
+      const ceremony = await prepare({ peers });
+      await ceremony.start();
+      expect(ceremony.said.join('\n')).toContain('Do not restart, seal or upgrade any peer of test');
+      expect(liveBy(await judge(ceremony))).toBe('a share drill');
+    },
+  );
+
+  it('does not send a new share twice whose reply was lost, and takes only the right ones in each phase', async () => {
+    const { proxy, peers } = await withProxy();
+    void proxy.cut({ path: 'sys/rotate/root/update', fault: { kind: 'before-reply' } });
+    void proxy.cut({ path: 'sys/rotate/root/verify', method: 'PUT', fault: { kind: 'before-reply' } });
+    const [one = ''] = live.shares;
+    let asked = 0;
+    const ceremony = await prepare({
+      peers,
+      // A mistyped, and an old share where a new one is wanted.
+      onShare: (request) => {
+        asked += 1;
+        if (asked === 1) return Promise.resolve(`${'ab'.repeat(32)}01`);
+        return Promise.resolve(isNew(request) && asked < 7 && asked % 2 === 0 ? one : undefined);
+      },
+    });
+    await ceremony.start();
+    const verified = proxy.requests.filter((request) => request === 'PUT sys/rotate/root/verify');
+    expect(verified).toHaveLength(2);
+    expect(new Set(ceremony.refused.map(({ code }) => code))).toEqual(new Set(['share-unknown', 'share-generation']));
+    expect(liveBy(await judge(ceremony))).toBe('the reply');
+  });
+
+  it('starts over when the leader steps down while shares are collected', async () => {
+    let asked = 0;
+    const ceremony = await prepare({
+      onShare: async () => {
+        asked += 1;
+        if (asked === 2) await stepDown();
+        return undefined;
+      },
+    });
+    await ceremony.start();
+    await judge(ceremony);
+  });
+
+  it('starts over, and leaves no ghost, when the leader steps down in the verification and leads again (L4)', async () => {
+    const before = await leader();
+    let back = false;
+    const ceremony = await prepare({
+      onShare: atNewShare(2, stepDown),
+      onAct: async (say) => {
+        if (!say.includes('Restart')) return;
+        // The first leader leads again, where the ghost would be.
+        for (let tries = 0; tries < 10 && (await leader()) !== before; tries += 1) {
+          await stepDown();
+          await sleep(1000);
+        }
+        back = (await leader()) === before;
+        await waitForVoters(live);
+        await restarting(live)(say);
+      },
+    });
+    await ceremony.start();
+    expect(back).toBe(true);
+    await judge(ceremony);
+  });
+
+  it('repairs the torn write of a quorum that is frozen in the last call (L3)', async () => {
+    const ceremony = await prepare({
+      onShare: atNewShare(2, async () => {
+        const leading = await leader();
+        const followers = [0, 1, 2].filter((index) => index !== leading);
+        await Promise.all(followers.map((index) => live.cluster.kill(index, 'SIGSTOP')));
+        setTimeout(() => {
+          for (const index of followers) void live.cluster.kill(index, 'SIGCONT');
+        }, 9000);
+      }),
+    });
+    const code = await codeOf(ceremony.start());
+    expect([undefined, 'ceremony-interrupted']).toContain(code);
+    expect(liveBy(await judge(ceremony))).not.toBe('the reply');
+  });
+
+  it.each([11])('settles it when the leader is killed %i ms into the last call', async (milliseconds) => {
+    let killed = -1;
+    const ceremony = await prepare({
+      onShare: atNewShare(2, async () => {
+        killed = await leader();
+        // quorate asks three times before it sends the share.
+        setTimeout(() => void live.cluster.kill(killed), milliseconds);
+      }),
+      onAct: async (say) => {
+        await revive();
+        await restarting(live)(say);
+      },
+    });
+    const revive = async (): Promise<void> => {
+      if (killed < 0 || live.cluster.peers[killed]?.pid !== undefined) return;
+      const fresh = { ...live, shares: [...ceremony.newShares().values()], threshold: 2 };
+      const said = (await eventsOf(ceremony.folder)).findLast(
+        (one) => one.event === 'check' && one.code === 'live-set',
+      );
+      const news = said?.event === 'check' && said.facts?.['set'] === 'new';
+      await takeBack(killed, news ? [fresh, live] : [live, fresh]);
+    };
+    const code = await codeOf(ceremony.start());
+    await revive();
+    expect([undefined, 'ceremony-interrupted']).toContain(code);
+    await judge(ceremony);
+  });
+
+  it('is resumed after any number of kills, and never gives a share twice that may have counted', async () => {
+    const peers = peersOf(live.cluster);
+    let lines = 6;
+    let sitting = mortalSitting(peers, login, lines);
+    await waitForVoters(live);
+    const ceremony = await prepareRotation({
+      live,
+      roster,
+      crew,
+      script: rotationScript(crew, 2),
+      onAct: restarting(live),
+      get peers() {
+        return sitting.peers;
+      },
+      now: () => sitting.now(),
+      setting: { login: (peer) => sitting.login(peer) },
+    });
+    let work: Promise<unknown> = ceremony.start();
+    let kills = 0;
+    for (; kills < 40; kills += 1) {
+      const code = await codeOf(work).catch(() => 'dead');
+      if (code === undefined && !sitting.dead) break;
+      expect(sitting.dead, `ended by ${code ?? 'itself'}`).toBe(true);
+      lines += 3;
+      sitting = mortalSitting(peers, login, lines);
+      work = ceremony.resume();
+    }
+    expect(kills).toBeGreaterThan(3);
+    await judge(ceremony);
+  });
+});
+
+function login(peer: ReturnType<typeof peersOf>[number]) {
+  return Promise.resolve({
+    session: peer.session(Secret.fromText(live.rootToken)),
+    accessor: 'test',
+    policies: ['root'],
+  });
+}
