@@ -178,6 +178,14 @@ function defaultFormat({ env }: Streams): Format {
   return FORMATS.find((format) => format === named) ?? 'table';
 }
 
+/** commander quotes what it was given, which may be a secret in the wrong place: only plain words are repeated. */
 function plainMessage(error: CommanderError): string {
-  return error.message.replace(/^error: /, '').replace(/\s*\n[\s\S]*$/, '');
+  return error.message
+    .replace(/^error: /, '')
+    .replace(/\s*\n[\s\S]*$/, '')
+    .replace(/( but got \d+):.*$/, '$1')
+    .replace(/'([^']*)'/g, (_all, given: string) => {
+      const [name = ''] = given.split('=');
+      return /^(?:--?)?[a-z][a-z-]{0,24}(?: [<[][A-Z0-9.]+[>\]])?$/i.test(name) ? `'${name}'` : '(not shown)';
+    });
 }

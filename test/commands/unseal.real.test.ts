@@ -43,7 +43,7 @@ beforeEach(async () => {
 async function desk(options: { readonly roster?: boolean; readonly clusterId?: string } = {}): Promise<void> {
   const { cluster, shares } = shared();
   const peers = cluster.peers.map(({ name, address }) => ({ name, address }));
-  const previous = shares.map((hex) => mistyped(mistyped(hex).slice(2) + '').padStart(66, '7'));
+  const previous = shares.map((hex) => mistyped(mistyped(hex).slice(2)).padStart(66, '7'));
   await layDesk(folder, {
     prod: {
       peers,

@@ -53,15 +53,15 @@ export function startQuorate(args: readonly string[], options: QuorateOptions): 
   running.push(child);
   const ended = new Promise<Ended>((resolve, reject) => {
     const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
-    child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk));
-    child.stderr?.on('data', (chunk: Buffer) => stderr.push(chunk));
+    child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
+    child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
     child.on('error', reject);
     child.on('close', (status) => {
       resolve({ status, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() });
     });
   });
-  child.stdin?.on('error', () => undefined);
-  child.stdin?.end(options.input ?? '');
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(options.input ?? '');
   return {
     pid: child.pid ?? 0,
     ended,

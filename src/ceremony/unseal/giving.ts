@@ -39,7 +39,7 @@ export async function giveShare(
     if (!isQuorateError(error) || error.code === 'cancelled' || error.code === 'bug') throw error;
     const settled = await settleFault(run, target, error, given);
     if (settled !== 'not counted') return settled;
-    if (!again && ON_THE_WAY.has(error.code)) return giveShare(run, target, given, options, true);
+    if (!again && ON_THE_WAY.has(error.code)) return await giveShare(run, target, given, options, true);
     run.people.say(`${named(target.peer.name, error.message)}. That share was not counted there.`);
     return 'settled';
   } finally {

@@ -1,0 +1,256 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chmod, cp, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { PassThrough } from 'node:stream';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { COMMANDS, type Entry } from '../src/cli.ts';
+import { runCommandLine } from '../src/command-line.ts';
+import type { ThrowawayCluster } from '../src/rehearsal/cluster.ts';
+import { renderYaml } from '../src/document.ts';
+import { type Canaries, findLeak, leakyFiles, makeCanaries, needlesOf, watchArguments } from './support/canaries.ts';
+import { freshCluster, initialise, temporaryFolder } from './support/cluster.ts';
+import { HOLDERS, layDesk, rosterOf } from './support/desk.ts';
+import { LAUNCHER, startQuorate } from './support/quorate.ts';
+
+/**
+ * Secrets are planted wherever quorate takes them, and each command is made to fail. No piece of a secret may come
+ * out: not in what is printed, not in a file, not in an error, not in the arguments of a program that is run.
+ *
+ * A row is a command line that must fail. Its files are: `share` and `share64` (a share that is in no roster), `loose`
+ * (the same, mode 0644), `listed` (one that is in the roster, with one character changed), `pgp` (a broken message
+ * with the share in it), `token`, `password`, `secret-id`, `script.yaml`, `init.yaml`, `record/` (a record with a
+ * token in it).
+ */
+interface Row {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Standard input: a secret, for `--share-fd 0` and the like. */
+  readonly input?: keyof Canaries;
+}
+
+const row = (command: string, ...args: readonly string[]): Row => ({ command, args });
+const fed = (input: keyof Canaries, command: string, ...args: readonly string[]): Row => ({ command, args, input });
+
+const ROWS: readonly Row[] = [
+  row('status', '--cluster', 'dead'),
+  row('status', '--address', 'TOKEN'),
+  row('status', '--cluster', 'TOKEN'),
+  row('status', '--token=TOKEN'),
+  row('status', 'SHARE'),
+  row('status', '-token=TOKEN'),
+  row('init', 'loose'),
+  row('init', 'init.yaml'),
+  row('init', 'share'),
+  row('unseal', '--cluster', 'prod', '--share-file', 'share'),
+  row('unseal', '--cluster', 'prod', '--share-file', 'share64'),
+  row('unseal', '--cluster', 'prod', '--share-file', 'loose'),
+  row('unseal', '--cluster', 'prod', '--share-file', 'pgp'),
+  row('unseal', '--cluster', 'prod', '--share-file', 'token'),
+  row('unseal', '--cluster', 'prod', '--share-file', 'password'),
+  row('unseal', '--cluster', 'prod', '--share-file', 'share', '--unlisted-share'),
+  row('unseal', '--cluster', 'bare', '--share-file', 'share', '--share-file', 'share64'),
+  row('unseal', '--cluster', 'bare', '--share-file', 'share', '--share-file', 'listed'),
+  row('unseal', '--cluster', 'dead', '--share-file', 'share'),
+  fed('share', 'unseal', '--cluster', 'prod', '--share-fd', '0'),
+  fed('token', 'unseal', '--cluster', 'prod', '--share-fd', '0'),
+  fed('pin', 'unseal', '--cluster', 'prod', '--share-fd', '0'),
+  row('root-token', 'script.yaml'),
+  row('rotate-keyring', 'script.yaml'),
+  row('rotate-keyring', '--cluster', 'prod'),
+  row('seal', '--cluster', 'prod'),
+  row('rehearse', 'share'),
+  row('rehearse', '--stop', 'record'),
+  row('ceremony list', '--format', 'SHARE'),
+  row('ceremony new', 'share'),
+  row('ceremony check', 'script.yaml'),
+  row('ceremony check', 'token'),
+  row('ceremony run', 'script.yaml'),
+  row('ceremony run', 'unseal.yaml', '--share-file', 'share'),
+  row('ceremony run', 'password'),
+  row('ceremony resume', 'record'),
+  row('ceremony resume', 'share'),
+  row('ceremony sign', 'record', '--key', 'password', '--as', 'Alice Example'),
+  row('ceremony verify', 'record'),
+  row('ceremony report', 'record'),
+  row('custodian check', 'share'),
+  row('custodian check', 'pgp'),
+  row('custodian decrypt', 'pgp'),
+  row('custodian decrypt', 'share'),
+  row('custodian decrypt', 'token', '--key', 'password'),
+  row('custodian enroll', '--cluster', 'prod', '--holder', 'Alice Example', '--share-file', 'loose'),
+  row('custodian enroll', '--cluster', 'prod', '--holder', 'Alice Example', '--share-file', 'token'),
+  fed('password', 'custodian enroll', '--cluster', 'prod', '--holder', 'Alice Example', '--share-fd', '0'),
+  row('custodian enroll', '--merge', 'share', 'token'),
+  row('custodian sign', 'share', '--key', 'password', '--as', 'Alice Example'),
+  row('custodian verify', 'token', '--allowed-signers', 'password'),
+  row('completion', 'share'),
+];
+
+let base: string;
+let cluster: ThrowawayCluster;
+let shares: readonly string[];
+
+beforeAll(async () => {
+  base = await temporaryFolder();
+  cluster = await freshCluster({ peers: 1 });
+  shares = (await initialise(cluster, { shares: 3, threshold: 2 })).shares;
+  if (!existsSync(join(LAUNCHER, '../../dist/quorate.cjs'))) throw new Error('build the bundle first: bin/setup');
+});
+
+/** A folder with fresh secrets in all its files. */
+async function plant(): Promise<{
+  folder: string;
+  canaries: Canaries;
+  needles: ReadonlySet<string>;
+  planted: ReadonlySet<string>;
+}> {
+  const folder = await mkdtemp(join(base, 'row-'));
+  const canaries = makeCanaries();
+  const { share, token, password, secretId } = canaries;
+  const base64 = Buffer.from(share, 'hex').toString('base64');
+  const peers = cluster.peers.map(({ name, address }) => ({ name, address }));
+  const roster = rosterOf(shares, { cluster: 'prod', threshold: 2 });
+  const ca = cluster.caFile;
+  await layDesk(folder, {
+    prod: { peers, ca, roster },
+    bare: { peers, ca },
+    dead: { peers: [{ name: 'dead-1', address: 'https://127.0.0.1:1' }] },
+  });
+  const record = JSON.stringify({
+    seq: 1,
+    time: '2027-01-12T10:04:31.120Z',
+    prev: 'none',
+    event: 'note',
+    text: token,
+    share,
+  });
+  const files: Readonly<Record<string, string | Uint8Array>> = {
+    share,
+    'share64': base64,
+    'loose': share,
+    'listed': `${share.slice(0, 64)}80`,
+    'pgp': Buffer.concat([Buffer.from([0xc1, 0x40]), Buffer.from(share), Buffer.from(share, 'hex')]),
+    token,
+    password,
+    'secret-id': secretId,
+    'script.yaml': `ceremony: unseal\ntitle: ${password}: ${share}\ncluster: "${token}\n`,
+    'init.yaml': renderYaml({
+      ceremony: 'init',
+      title: 'x',
+      cluster: 'prod',
+      secret: share,
+      [token]: secretId,
+      shares: password,
+    }),
+    'unseal.yaml': renderYaml({ ceremony: 'unseal', title: 'Unseal', cluster: 'prod' }),
+    'record/record.jsonl': `${record}\n`,
+  };
+  await mkdir(join(folder, 'record'));
+  for (const [name, data] of Object.entries(files)) {
+    await writeFile(join(folder, name), data);
+    await chmod(join(folder, name), name === 'loose' ? 0o644 : 0o600);
+  }
+  await cp(join(folder, 'unseal.yaml'), join(folder, 'record', 'script.yaml'));
+  return { folder, canaries, needles: needlesOf(canaries), planted: new Set(Object.keys(files)) };
+}
+
+/** SHARE and TOKEN on a command line are what a person gives in the wrong place; quorate must not repeat them. */
+function argumentsOf({ command, args }: Row, { share, token }: Canaries): string[] {
+  return [...command.split(' '), ...args.map((arg) => arg.replace('SHARE', share).replace('TOKEN', token))];
+}
+
+const takesArgv = ({ args }: Row): boolean => args.some((arg) => /SHARE|TOKEN/.test(arg));
+const title = ({ command, args, input }: Row): string =>
+  `${command} ${args.join(' ')}${input === undefined ? '' : ` < ${input}`}`;
+
+const environment = ({ token, password, secretId }: Canaries): Record<string, string> => ({
+  BAO_TOKEN: token,
+  VAULT_TOKEN: token,
+  UNRELATED_PASSWORD: password,
+  BAO_SECRET_ID: secretId,
+  DEBUG: '*',
+  NODE_DEBUG: 'http,https,net,tls,child_process,fs',
+});
+
+describe('no secret comes out of the program', () => {
+  it.each(ROWS.map((one) => [title(one), one] as const))('%s', async (_title, one) => {
+    const { folder, canaries, needles, planted } = await plant();
+    const watch = takesArgv(one) ? undefined : watchArguments(needles);
+    const ended = await startQuorate(argumentsOf(one, canaries), {
+      cwd: folder,
+      env: { ...environment(canaries), GNUPGHOME: join(folder, 'no-gnupg') },
+      launcher: true,
+      ...(one.input === undefined ? {} : { input: canaries[one.input] }),
+    }).ended;
+    const found = watch?.stop();
+    expect(ended.status).not.toBe(0);
+    expect(ended.status, ended.stderr).not.toBe(70);
+    expect(findLeak(ended.stdout, needles), 'stdout').toBeUndefined();
+    expect(findLeak(ended.stderr, needles), 'stderr').toBeUndefined();
+    expect(leakyFiles(folder, needles, planted), 'files').toEqual([]);
+    expect(found, 'arguments').toBeUndefined();
+  });
+});
+
+describe('no secret is in an error', () => {
+  // Descriptor 0 is the test's own in this process.
+  it.each(ROWS.filter(({ input }) => input === undefined).map((one) => [title(one), one] as const))(
+    '%s',
+    async (_title, one) => {
+      const { folder, canaries, needles } = await plant();
+      const sink = Object.assign(new PassThrough(), { isTTY: false }) as unknown as NodeJS.WriteStream & PassThrough;
+      const printed: Buffer[] = [];
+      sink.on('data', (chunk: Buffer) => printed.push(chunk));
+      const { PATH = '', HOME = '' } = process.env;
+      const error: unknown = await runCommandLine(COMMANDS, argumentsOf(one, canaries), {
+        env: { PATH, HOME, GNUPGHOME: join(folder, 'no-gnupg'), ...environment(canaries) },
+        cwd: folder,
+        stdin: Object.assign(new PassThrough(), { isTTY: false }) as unknown as NodeJS.ReadStream,
+        stdout: sink,
+        stderr: sink,
+        signal: new AbortController().signal,
+      }).then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      );
+      const seen = [
+        inspect(error, { depth: 12, showHidden: true, maxStringLength: null, maxArrayLength: null }),
+        JSON.stringify({ error }),
+        error instanceof Error ? `${error.message}${error.stack ?? ''}` : '',
+        Buffer.concat(printed).toString(),
+      ];
+      for (const text of seen) expect(findLeak(text, needles)).toBeUndefined();
+    },
+  );
+});
+
+it('every command has a row', () => {
+  const leaves = (table: Readonly<Record<string, Entry>>, before: string): string[] =>
+    Object.entries(table).flatMap(([name, { commands }]) =>
+      commands === undefined ? [`${before}${name}`] : leaves(commands, `${before}${name} `),
+    );
+  expect([...new Set(ROWS.map(({ command }) => command))].sort()).toEqual(leaves(COMMANDS, '').sort());
+});
+
+it('would notice a secret in any form', () => {
+  const canaries = makeCanaries();
+  const needles = needlesOf(canaries);
+  const { share, token, password } = canaries;
+  const bytes = Buffer.from(share, 'hex');
+  for (const text of [
+    share,
+    share.slice(20, 40),
+    bytes.toString('base64'),
+    token.slice(4, 20),
+    Buffer.from(password).toString('hex'),
+  ]) {
+    expect(findLeak(`x ${text} y`, needles)).toBeDefined();
+  }
+  expect(findLeak('error  share-unknown: that is not a share of prod', needles)).toBeUndefined();
+  const watch = watchArguments(needles);
+  spawnSync('sh', ['-c', 'sleep 0.001', token]);
+  watch.stop();
+  expect(HOLDERS).toHaveLength(5);
+});
