@@ -1,8 +1,10 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { LiveCluster } from '../../support/cluster.ts';
 import { callPeer, leaderIndex, sharedCluster } from '../../support/cluster.ts';
 import { peersOf } from '../../support/ceremony.ts';
-import { eventsOf, faultsOf } from '../../support/completion.ts';
+import { eventsOf } from '../../support/completion.ts';
 import { type Fault, startCuttingProxy } from '../../support/cutting-proxy.ts';
 import { codeOf } from '../../support/errors.ts';
 import { at } from '../../support/http.ts';
@@ -14,49 +16,7 @@ import {
   type QuorumOptions,
   rosterOf,
 } from '../../support/quorum-ceremony.ts';
-import { vaultBinary } from '../../support/vault-binary.ts';
-import { waitUntil } from '../../support/wait.ts';
-
-let written = 0;
-
-/** A plan that changes something each time. */
-function planOf(name = `app-${(written += 1).toString()}`): Record<string, unknown> {
-  return {
-    ceremony: 'root-token',
-    plan: [
-      { action: 'read', path: 'sys/auth/approle', expect: { type: 'approle' } },
-      {
-        action: 'write',
-        path: `sys/policies/acl/${name}`,
-        data: { policy: 'path "app/*" { capabilities = ["read"] }' },
-      },
-    ],
-  };
-}
-
-async function exists(live: LiveCluster, script: Record<string, unknown>): Promise<boolean> {
-  const path = at(script['plan'], 1, 'path') as string;
-  const leader = (await leaderIndex(live.cluster)) ?? 0;
-  return (await callPeer(live.cluster, leader, 'GET', path, { token: live.rootToken })).status === 200;
-}
-
-/** However it ended: no attempt, and no root token but the test's own. */
-async function expectClean(live: LiveCluster): Promise<void> {
-  await waitUntil('there is a leader', () => leaderIndex(live.cluster));
-  expect(at(await attemptOf(live), 'started')).toBe(false);
-  expect(await rootAccessors(live)).toHaveLength(1);
-}
-
-async function expectDone(live: LiveCluster, ceremony: QuorumCeremony): Promise<void> {
-  await expectClean(live);
-  expect(await faultsOf(ceremony.folder ?? '')).toEqual([]);
-  const events = await eventsOf(ceremony.folder ?? '');
-  expect(events.at(-1)).toMatchObject({ event: 'ceremony.closed', result: 'complete' });
-  expect(events.findLast((one) => one.event === 'check' && one.code === 'root-tokens')).toMatchObject({
-    ok: true,
-    facts: { before: 1, left: 1 },
-  });
-}
+import { exists, expectClean, expectDone, planOf } from '../../support/root-token.ts';
 
 describe('root-token on three peers of OpenBao', () => {
   const shared = sharedCluster();
@@ -192,6 +152,25 @@ describe('root-token on three peers of OpenBao', () => {
     await expectDone(live, next);
   });
 
+  it('revokes the token when somebody interrupts in the middle of the plan, or of the shares', async () => {
+    for (const moment of ['a root token is alive', '"share.accepted"']) {
+      const controller = new AbortController();
+      let record: string | undefined;
+      const ceremony = await prepare({
+        setting: { roster: rosterOf(live), signal: controller.signal },
+        onFolder: (folder) => {
+          record = join(folder, 'record.jsonl');
+        },
+        now: () => {
+          if (record !== undefined && readFileSync(record, 'utf8').includes(moment)) controller.abort();
+          return new Date();
+        },
+      });
+      expect(await codeOf(ceremony.start())).toBe('cancelled');
+      await expectClean(live);
+    }
+  });
+
   it('names root tokens that others made meanwhile, and revokes them after asking', async () => {
     const make = async (): Promise<string> => {
       const leader = (await leaderIndex(live.cluster)) ?? 0;
@@ -252,45 +231,5 @@ describe('root-token on three peers of OpenBao', () => {
     const ceremony = await prepare({ script });
     expect(await codeOf(ceremony.start())).toBe('preflight-failed');
     expect(ceremony.asked).toEqual([]);
-  });
-});
-
-describe.skipIf(vaultBinary() === undefined)('root-token on HashiCorp Vault', () => {
-  const shared = sharedCluster({ flavour: 'vault', peers: 1 });
-
-  it('goes by generate-root, with a one-time pad of 28 characters', async () => {
-    const live = shared();
-    const token = await ceremonyToken(live);
-    const script = planOf();
-    const wrong = `${(live.shares[0] ?? '').slice(0, 10)}${live.shares[0]?.[10] === 'a' ? 'b' : 'a'}${(live.shares[0] ?? '').slice(11)}`;
-    const [one = '', two = ''] = live.shares;
-    const ceremony = await quorumCeremony({
-      peers: peersOf(live.cluster),
-      token,
-      script,
-      givers: [wrong, two, one, two],
-    });
-    await ceremony.start();
-    await expectDone(live, ceremony);
-    expect(ceremony.refused).toEqual(['shares-wrong']);
-    expect(await exists(live, script)).toBe(true);
-  });
-
-  it('finds the token whose reply was lost by its accessor', async () => {
-    const live = shared();
-    const token = await ceremonyToken(live);
-    const proxy = await startCuttingProxy(live.cluster);
-    void proxy.cut({ method: 'PUT', path: 'sys/generate-root/update', fault: { kind: 'before-reply' }, skip: 1 });
-    const [one = '', two = ''] = live.shares;
-    const ceremony = await quorumCeremony({
-      peers: peersOf(live.cluster, proxy),
-      token,
-      script: planOf(),
-      givers: [one, two, two, one],
-    });
-    await ceremony.start();
-    await expectDone(live, ceremony);
-    const events = await eventsOf(ceremony.folder ?? '');
-    expect(events.filter(({ event }) => event === 'token.revoked')).toHaveLength(2);
   });
 });
