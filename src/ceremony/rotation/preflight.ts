@@ -73,7 +73,7 @@ async function withLogin(
     const operation = await RotationOperation.on(session, purpose);
     const findings: Finding[] = [
       await lockFinding(session),
-      ...(await rights(session, rightsFor(operation.path, options.takesEffect, session.peer.name, surveys))),
+      ...(await rights(session, rightsFor(operation.path, options.takesEffect, surveys))),
       ...(await votersHealthy(run, session)),
       ...(await audit(session)),
     ];
@@ -129,12 +129,7 @@ interface Right {
   readonly needs: readonly string[];
 }
 
-function rightsFor(
-  path: string,
-  takesEffect: boolean,
-  _peer: string,
-  surveys: readonly PeerSurvey[],
-): readonly Right[] {
+function rightsFor(path: string, takesEffect: boolean, surveys: readonly PeerSurvey[]): readonly Right[] {
   const rotate: Right[] = [
     { path: `${path}/init`, needs: ['read', 'update', 'delete'] },
     { path: `${path}/update`, needs: ['update'] },

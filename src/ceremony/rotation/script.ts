@@ -17,9 +17,7 @@ export const ROTATION = {
   snapshot: v.optional(v.strictObject({ folder: v.optional(line), kept: line, destroyed: line })),
 } as const;
 
-const common = v.object(ROTATION);
-
-export type RotationScript = v.InferOutput<typeof common> & {
+export type RotationScript = v.InferOutput<v.ObjectSchema<typeof ROTATION, undefined>> & {
   readonly ceremony: string;
   readonly cold?: string | undefined;
 };

@@ -71,7 +71,7 @@ async function settle(run: Run, plan: Plan): Promise<void> {
 
 function warn(run: Run, events: ReturnType<typeof mustBeUnderWay>['events']): void {
   const lost = events.findLast((event) => event.event === 'request' && event.actual['said'] !== undefined);
-  const why = lost?.event === 'request' ? `${String(lost.actual['said'])}` : 'quorate was interrupted';
+  const why = lost?.event === 'request' ? String(lost.actual['said']) : 'quorate was interrupted';
   const where = lost?.event === 'request' ? ` on ${lost.peer}` : '';
   run.people.say('');
   run.people.say(`!!  The last call of the rotation${where} got no answer that counts (${why}).`);

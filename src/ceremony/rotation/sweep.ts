@@ -87,15 +87,15 @@ async function held(session: Session): Promise<readonly UnderWay[]> {
  * itself cannot be seen, nor cancelled: until it serves reads, `replication_performance_mode` of its health says
  * `unknown` (OpenBao 2.7.2).
  */
-async function waitForOwnAnswers({ peer, request }: Session): Promise<void> {
+async function waitForOwnAnswers(session: Session): Promise<void> {
   const deadline = Date.now() + OWN_ANSWERS;
   for (;;) {
     const { replication_performance_mode: mode } = payloadOf(
-      await request('GET', 'sys/health', undefined, { timeout: LOOK_TIMEOUT }),
+      await session.request('GET', 'sys/health', undefined, { timeout: LOOK_TIMEOUT }),
     );
     if (mode !== 'unknown') return;
     if (Date.now() > deadline) {
-      throw new QuorateError('not-ready', `${peer.name} answers for the leader and not for itself`);
+      throw new QuorateError('not-ready', `${session.peer.name} answers for the leader and not for itself`);
     }
     await sleep(POLL);
   }

@@ -35,7 +35,17 @@ export const command = defineCommand({
     if (values.live === true) {
       const cluster = await context.cluster({ cluster: script.cluster });
       const login: PreflightRun['login'] = (peer) => context.login(peer, cluster.config?.auth);
-      all.push(...(await kind.preflight(script, { cluster, policy, tools, signal: context.signal, login }, keys)));
+      const { loadRosters } = await import('./conduct.ts');
+      const { roster } = await loadRosters(context, cluster.name);
+      const run = {
+        cluster,
+        policy,
+        tools,
+        signal: context.signal,
+        login,
+        ...(roster === undefined ? {} : { roster }),
+      };
+      all.push(...(await kind.preflight(script, run, keys)));
     }
     const steps = kind.steps(script, keys);
     const failed = all.filter(({ ok }) => !ok).length;

@@ -103,7 +103,7 @@ async function ceremonySetting(
 }
 
 /** The cluster's roster, and those of the other clusters in quorate.yaml, whose shares are then called by their name. */
-async function loadRosters(
+export async function loadRosters(
   context: Context,
   name: string,
 ): Promise<{ roster?: Roster; otherRosters: readonly Roster[] }> {
