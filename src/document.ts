@@ -261,12 +261,11 @@ function describe(issue: Issue): string {
   return `${subject}${words}${issue.type === 'string' && isScalarValue ? '; put it in quotes' : ''}`;
 }
 
-/** Begins like a token, or has a run in it that no word is: what was pasted in a wrong place is not repeated. */
-const SECRET_LIKE = /^(?:hv[sbr]|[sbr])\.|(?=[^-_. ]*\d)[^-_. ]{12}|[^-_. ]{30}/;
-
-/** A key as it is shown in a message. */
+/** A key as it is shown in a message; not what begins like a token, or has a run in it that no word is. */
 function named(key: string): string {
-  return SECRET_LIKE.test(key) ? 'this key (not shown)' : `"${key.slice(0, 40)}${key.length > 40 ? '…' : ''}"`;
+  return /^(?:hv[sbr]|[sbr])\.|(?=[^-_. ]*\d)[^-_. ]{12}|[^-_. ]{30}/.test(key)
+    ? 'this key (not shown)'
+    : `"${key.slice(0, 40)}${key.length > 40 ? '…' : ''}"`;
 }
 
 function invalid(file: string, faults: readonly Fault[]): QuorateError {
