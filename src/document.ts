@@ -263,9 +263,8 @@ function describe(issue: Issue): string {
 
 /** A key as it is shown in a message; not what begins like a token, or has a run in it that no word is. */
 function named(key: string): string {
-  return /^(?:hv[sbr]|[sbr])\.|(?=[^-_. ]*\d)[^-_. ]{12}|[^-_. ]{30}/.test(key)
-    ? 'this key (not shown)'
-    : `"${key.slice(0, 40)}${key.length > 40 ? '…' : ''}"`;
+  if (/^(?:hv[sbr]|[sbr])\.|(?=[^-_. ]*\d)[^-_. ]{12}|[^-_. ]{30}/.test(key)) return 'this key (not shown)';
+  return `"${key.slice(0, 40)}${key.length > 40 ? '…' : ''}"`;
 }
 
 function invalid(file: string, faults: readonly Fault[]): QuorateError {
