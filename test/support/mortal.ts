@@ -5,6 +5,8 @@ import type { Peer, Session } from '../../src/vault/peer.ts';
 /** One sitting of quorate that ends at a given line of its record, as a SIGKILL would end it. */
 export interface Sitting {
   readonly dead: boolean;
+  /** Lets it write so many more lines. */
+  dieIn(lines: number): void;
   /** For the recorder: asked for each line before it is written. */
   readonly now: () => Date;
   readonly peers: readonly Peer[];
@@ -37,6 +39,9 @@ export function mortalSitting(peers: readonly Peer[], login: CeremonySetting['lo
   return {
     get dead() {
       return dead;
+    },
+    dieIn(more) {
+      left = more;
     },
     now() {
       if (left === 0) dead = true;

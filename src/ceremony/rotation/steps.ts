@@ -1,5 +1,5 @@
-import type { Step } from '../kind.ts';
-import { takeLock, unlockStep, withActive } from '../lock-steps.ts';
+import type { Run, Step } from '../kind.ts';
+import { freeingOnError, notIdle, takeLock, unlockStep, withActive } from '../lock-steps.ts';
 import type { CommonScript } from '../script.ts';
 import { currentAttempt } from './attempt.ts';
 import { coldStep, liveStep } from './cold.ts';
@@ -13,7 +13,7 @@ import { verifyStep } from './verify-step.ts';
 
 /** The steps of a rotation that issues shares, in the order in which they are printed and run. */
 export function rotationSteps(plan: Plan, script: CommonScript): readonly Step[] {
-  return [
+  const steps = [
     openStep(script),
     collectStep(plan),
     fetchStep(plan),
@@ -23,8 +23,15 @@ export function rotationSteps(plan: Plan, script: CommonScript): readonly Step[]
     settleStep(plan),
     plan.purpose === 'rotate-root-key' ? coldStep(plan) : liveStep(plan),
     retireStep(plan),
-    unlockStep(script),
   ];
+  return [...steps.map((step) => freeingOnError(script, step, leavesNothing)), unlockStep(script)];
+}
+
+/** Whether others may run a ceremony before this one is resumed. */
+async function leavesNothing(run: Run): Promise<boolean> {
+  const attempt = currentAttempt(run.events);
+  // From the last call on until the end, the cluster is this ceremony's.
+  return attempt?.lastCallSent !== true && (await notIdle(run)).length === 0;
 }
 
 function openStep(script: CommonScript): Step {

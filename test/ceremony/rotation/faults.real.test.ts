@@ -4,19 +4,11 @@ import type { RecordLine } from '../../../src/ceremony/record/events.ts';
 import type { Roster } from '../../../src/ceremony/roster/schema.ts';
 import type { MadeUpCustodian } from '../../../src/rehearsal/custodians.ts';
 import { Secret } from '../../../src/secret.ts';
-import { connectPeer } from '../../../src/vault/connect.ts';
 import { peersOf } from '../../support/ceremony.ts';
-import {
-  callPeer,
-  type LiveCluster,
-  leaderIndex,
-  sharedCluster,
-  unsealPeer,
-  waitForVoters,
-} from '../../support/cluster.ts';
+import { type LiveCluster, sharedCluster, waitForVoters } from '../../support/cluster.ts';
 import { eventsOf, faultsOf } from '../../support/completion.ts';
 import { madeUpCustodians } from '../../support/custodians.ts';
-import { startCuttingProxy } from '../../support/cutting-proxy.ts';
+import { atNewShare, isNew, leader, stepDown, takeBack, withProxy } from '../../support/rotation-faults.ts';
 import { mortalSitting } from '../../support/mortal.ts';
 import {
   codeOf,
@@ -29,7 +21,6 @@ import {
   type RotationTest,
   underWay,
 } from '../../support/rotation.ts';
-import { waitUntil } from '../../support/wait.ts';
 
 const shared = sharedCluster({ voters: true });
 const HOLDERS = ['Alice', 'Bo', 'Cleo'];
@@ -68,77 +59,9 @@ async function judge(ceremony: RotationCeremony): Promise<readonly RecordLine[]>
 const liveBy = (events: readonly RecordLine[]): unknown =>
   events.flatMap((one) => (one.event === 'check' && one.code === 'live-set' ? [one.facts?.['by']] : [])).at(-1);
 
-const isNew = (request: { readonly wanted?: string }): boolean => request.wanted?.includes('new') === true;
-
-/** Calls `act` when the n-th new share is about to be given, once. */
-function atNewShare(number: number, act: () => Promise<unknown>): NonNullable<RotationTest['onShare']> {
-  let seen = 0;
-  return async (request) => {
-    if (!isNew(request)) return undefined;
-    seen += 1;
-    if (seen === number) await act();
-    return undefined;
-  };
-}
-
-async function leader(): Promise<number> {
-  return waitUntil('a peer leads', async () => {
-    const index = await leaderIndex(live.cluster);
-    return index === undefined ? undefined : { index };
-  }).then(({ index }) => index);
-}
-
-async function stepDown(): Promise<void> {
-  const before = await leader();
-  await callPeer(live.cluster, before, 'PUT', 'sys/step-down', { token: live.rootToken });
-  await waitUntil('another peer leads', async () => {
-    const now = await leaderIndex(live.cluster);
-    return now !== undefined && now !== before;
-  });
-}
-
-/** Starts a peer whose disk is as it was when it was killed: it takes the one set, or the other, or must join anew. */
-async function takeBack(index: number, sets: readonly LiveCluster[]): Promise<void> {
-  await live.cluster.start(index);
-  for (const set of sets) {
-    const opened = await unsealPeer(set, index).then(
-      () => true,
-      () => false,
-    );
-    if (opened) {
-      await waitForVoters(live);
-      return;
-    }
-  }
-  const body = { server_id: live.cluster.peers[index]?.name };
-  const token = live.rootToken;
-  await callPeer(live.cluster, await leader(), 'POST', 'sys/storage/raft/remove-peer', { token, body });
-  await live.cluster.kill(index);
-  await live.cluster.wipe(index);
-  await live.cluster.start(index);
-  const [official] = sets;
-  if (official !== undefined) await unsealPeer(official, index);
-  await waitForVoters(live);
-}
-
-/** The peers, with a proxy before the one that leads. */
-async function withProxy() {
-  const index = await leader();
-  const proxy = await startCuttingProxy(live.cluster, index);
-  const peers = live.cluster.peers.map(({ name, address }, at) =>
-    connectPeer({
-      name,
-      address: at === index ? proxy.address : address,
-      ca: live.cluster.caFile,
-      timeout: 20_000,
-    }),
-  );
-  return { proxy, peers };
-}
-
 describe('a rotation of the root key', () => {
   it('reads the new shares from the backup when the reply of the quorum is lost (L1)', async () => {
-    const { proxy, peers } = await withProxy();
+    const { proxy, peers } = await withProxy(live);
     void proxy.cut({ path: 'sys/rotate/root/update', skip: 1, fault: { kind: 'before-reply' } });
     const ceremony = await prepare({ peers });
     await ceremony.start();
@@ -149,7 +72,7 @@ describe('a rotation of the root key', () => {
   it.each(['internal-error'] as const)(
     'finds by a drill that the new shares are live after %s to the last call (L2)',
     async (kind) => {
-      const { proxy, peers } = await withProxy();
+      const { proxy, peers } = await withProxy(live);
       void proxy.cut({ path: 'sys/rotate/root/verify', method: 'PUT', skip: 1, fault: { kind } });
       const ceremony = await prepare({ peers });
       await ceremony.start();
@@ -159,7 +82,7 @@ describe('a rotation of the root key', () => {
   );
 
   it('does not send a new share twice whose reply was lost, and takes only the right ones in each phase', async () => {
-    const { proxy, peers } = await withProxy();
+    const { proxy, peers } = await withProxy(live);
     void proxy.cut({ path: 'sys/rotate/root/update', fault: { kind: 'before-reply' } });
     void proxy.cut({ path: 'sys/rotate/root/verify', method: 'PUT', fault: { kind: 'before-reply' } });
     const [one = ''] = live.shares;
@@ -185,7 +108,7 @@ describe('a rotation of the root key', () => {
     const ceremony = await prepare({
       onShare: async () => {
         asked += 1;
-        if (asked === 2) await stepDown();
+        if (asked === 2) await stepDown(live);
         return undefined;
       },
     });
@@ -194,18 +117,18 @@ describe('a rotation of the root key', () => {
   });
 
   it('starts over, and leaves no ghost, when the leader steps down in the verification and leads again (L4)', async () => {
-    const before = await leader();
+    const before = await leader(live);
     let back = false;
     const ceremony = await prepare({
-      onShare: atNewShare(2, stepDown),
+      onShare: atNewShare(2, () => stepDown(live)),
       onAct: async (say) => {
         if (!say.includes('Restart')) return;
         // The first leader leads again, where the ghost would be.
-        for (let tries = 0; tries < 10 && (await leader()) !== before; tries += 1) {
-          await stepDown();
+        for (let tries = 0; tries < 10 && (await leader(live)) !== before; tries += 1) {
+          await stepDown(live);
           await sleep(1000);
         }
-        back = (await leader()) === before;
+        back = (await leader(live)) === before;
         await waitForVoters(live);
         await restarting(live)(say);
       },
@@ -218,7 +141,7 @@ describe('a rotation of the root key', () => {
   it('repairs the torn write of a quorum that is frozen in the last call (L3)', async () => {
     const ceremony = await prepare({
       onShare: atNewShare(2, async () => {
-        const leading = await leader();
+        const leading = await leader(live);
         const followers = [0, 1, 2].filter((index) => index !== leading);
         await Promise.all(followers.map((index) => live.cluster.kill(index, 'SIGSTOP')));
         setTimeout(() => {
@@ -235,7 +158,7 @@ describe('a rotation of the root key', () => {
     let killed = -1;
     const ceremony = await prepare({
       onShare: atNewShare(2, async () => {
-        killed = await leader();
+        killed = await leader(live);
         // quorate asks three times before it sends the share.
         setTimeout(() => void live.cluster.kill(killed), milliseconds);
       }),
@@ -251,12 +174,40 @@ describe('a rotation of the root key', () => {
         (one) => one.event === 'check' && one.code === 'live-set',
       );
       const news = said?.event === 'check' && said.facts?.['set'] === 'new';
-      await takeBack(killed, news ? [fresh, live] : [live, fresh]);
+      await takeBack(live, killed, news ? [fresh, live] : [live, fresh]);
     };
     const code = await codeOf(ceremony.start());
     await revive();
     expect([undefined, 'ceremony-interrupted']).toContain(code);
     await judge(ceremony);
+  });
+
+  it('settles what a kill leaves open between the last reply and its line in the record', async () => {
+    const peers = peersOf(live.cluster);
+    let sitting = mortalSitting(peers, login, 1000);
+    const ceremony = await prepareRotation({
+      live,
+      roster,
+      crew,
+      script: rotationScript(crew, 2),
+      onAct: restarting(live),
+      get peers() {
+        return sitting.peers;
+      },
+      now: () => sitting.now(),
+      setting: { login: (peer) => sitting.login(peer) },
+      // Three more lines: the one before the last call, the one that names the share, and not that of the reply.
+      onShare: atNewShare(2, () => {
+        sitting.dieIn(2);
+        return Promise.resolve();
+      }),
+    });
+    await waitForVoters(live);
+    await codeOf(ceremony.start()).catch(() => 'dead');
+    expect(sitting.dead).toBe(true);
+    sitting = mortalSitting(peers, login, 1000);
+    await ceremony.resume();
+    expect(liveBy(await judge(ceremony))).toBe('a share drill');
   });
 
   it('is resumed after any number of kills, and never gives a share twice that may have counted', async () => {
