@@ -5,7 +5,7 @@ import type { Roster } from '../../../src/ceremony/roster/schema.ts';
 import type { MadeUpCustodian } from '../../../src/rehearsal/custodians.ts';
 import { Secret } from '../../../src/secret.ts';
 import { peersOf } from '../../support/ceremony.ts';
-import { type LiveCluster, sharedCluster, waitForVoters } from '../../support/cluster.ts';
+import { callPeer, type LiveCluster, sharedCluster, waitForVoters } from '../../support/cluster.ts';
 import { eventsOf, faultsOf } from '../../support/completion.ts';
 import { madeUpCustodians } from '../../support/custodians.ts';
 import { atNewShare, isNew, leader, stepDown, takeBack, withProxy } from '../../support/rotation-faults.ts';
@@ -138,20 +138,40 @@ describe('a rotation of the root key', () => {
     await judge(ceremony);
   });
 
+  /** Stops both followers, for longer than a leader leads without them. */
+  async function freezeFollowers(): Promise<void> {
+    const leading = await leader(live);
+    const followers = [0, 1, 2].filter((index) => index !== leading);
+    await Promise.all(followers.map((index) => live.cluster.kill(index, 'SIGSTOP')));
+    setTimeout(() => {
+      for (const index of followers) void live.cluster.kill(index, 'SIGCONT');
+    }, 9000);
+  }
+
   it('repairs the torn write of a quorum that is frozen in the last call (L3)', async () => {
-    const ceremony = await prepare({
-      onShare: atNewShare(2, async () => {
-        const leading = await leader(live);
-        const followers = [0, 1, 2].filter((index) => index !== leading);
-        await Promise.all(followers.map((index) => live.cluster.kill(index, 'SIGSTOP')));
-        setTimeout(() => {
-          for (const index of followers) void live.cluster.kill(index, 'SIGCONT');
-        }, 9000);
-      }),
-    });
+    const ceremony = await prepare({ onShare: atNewShare(2, freezeFollowers) });
     const code = await codeOf(ceremony.start());
     expect([undefined, 'ceremony-interrupted']).toContain(code);
     expect(liveBy(await judge(ceremony))).not.toBe('the reply');
+  });
+
+  it('rotates back to the old shares when the write is torn and the verification is lost too (L3)', async () => {
+    const freeze = atNewShare(2, freezeFollowers);
+    const cancel = atNewShare(3, async () => {
+      const token = live.rootToken;
+      await callPeer(live.cluster, await leader(live), 'DELETE', 'sys/rotate/root/init', { token });
+    });
+    const ceremony = await prepare({
+      onShare: async (request, number, text) => {
+        await freeze(request, number, text);
+        await cancel(request, number, text);
+        return undefined;
+      },
+    });
+    const code = await codeOf(ceremony.start());
+    expect([undefined, 'ceremony-interrupted']).toContain(code);
+    const by = liveBy(await judge(ceremony));
+    expect(['a share drill', 'rotating the root key back']).toContain(by);
   });
 
   it.each([11])('settles it when the leader is killed %i ms into the last call', async (milliseconds) => {
