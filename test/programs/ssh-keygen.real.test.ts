@@ -92,7 +92,10 @@ describe('verifying', () => {
     const file = await signature('dana', 'quorate-record', 'whose.sig');
     const foreign = await signature('mallory', 'quorate-record', 'whose-not.sig');
     expect(mallory).toContain('ecdsa');
-    expect(await ssh.findPrincipals({ allowedSigners: at('allowed'), signature: file })).toEqual(['Dana Example', 'dana']);
+    expect(await ssh.findPrincipals({ allowedSigners: at('allowed'), signature: file })).toEqual([
+      'Dana Example',
+      'dana',
+    ]);
     expect(await ssh.findPrincipals({ allowedSigners: at('allowed'), signature: foreign })).toEqual([]);
   });
 

@@ -119,7 +119,7 @@ describe('going on after an interruption', () => {
     await recorder.close();
     const again = await reopenRecord(path);
     expect(again).toMatchObject({ mode: 'REHEARSAL', last: recorder.last });
-    await again.append({ event: 'ceremony.resumed', from: '2', quorate: opened.quorate });
+    await again.append({ event: 'ceremony.resumed', from: `sha256:${'7'.repeat(64)}`, quorate: opened.quorate });
     await again.close();
     expect(await readRecord(path)).toMatchObject({ faults: [], mode: 'REHEARSAL' });
   });
@@ -167,7 +167,7 @@ describe('going on after an interruption', () => {
     await writeRecord(path, [opened, { event: 'ceremony.closed', result: 'incomplete', outputs: {} }]);
     const again = await reopenRecord(path);
     await expect(again.append(accepted(1))).rejects.toMatchObject({ code: 'bug' });
-    await again.append({ event: 'ceremony.resumed', from: '2', quorate: opened.quorate });
+    await again.append({ event: 'ceremony.resumed', from: `sha256:${'7'.repeat(64)}`, quorate: opened.quorate });
     await again.append(accepted(1));
     await again.close();
     expect((await readRecord(path)).faults).toEqual([]);

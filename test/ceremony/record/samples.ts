@@ -164,7 +164,7 @@ export const everything = (outputs: Record<string, string> = {}): readonly Recor
       ciphertext: digestOf('b'),
     },
     { event: 'step.done', step: '1', id: 'init' },
-    { event: 'ceremony.resumed', from: '2', quorate: opened.quorate },
+    { event: 'ceremony.resumed', from: `sha256:${'7'.repeat(64)}`, quorate: opened.quorate },
     { event: 'step.skipped', step: '2', id: 'join', title: 'join the others', reason: 'done already, the servers say' },
     { event: 'step.started', step: '3', id: 'prove', title: 'everybody reads their share', who: 'custodians' },
     {
