@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isQuorateError, QuorateError } from '../../errors.ts';
 import { askForShare, type Given as GivenShare } from '../asking.ts';
 import type { Run } from '../kind.ts';
@@ -9,6 +10,7 @@ import { asking, isSingle, type ShareSet } from './share-set.ts';
 import { sweep } from './sweep.ts';
 
 const TRIES = 4;
+const AFTER_CHANGE = 2000;
 
 /** After these the operation starts again on whichever peer leads then: what was given is void. */
 const START_AGAIN = new Set<string>(['leader-changed', 'server-unreachable', 'server-timeout', 'sealed', 'not-ready']);
@@ -58,6 +60,8 @@ export async function withOperation<T>(
         decision: 'cancelled on every peer and started again',
         by: 'quorate',
       });
+      // A peer that has just lost the leadership does not tell at once what it still holds.
+      await sleep(AFTER_CHANGE, undefined, { signal: run.signal });
     } finally {
       leadership?.close();
     }

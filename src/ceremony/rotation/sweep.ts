@@ -59,11 +59,25 @@ export async function lookForOperations(run: Pick<Run, 'cluster' | 'login' | 'si
 }
 
 async function held(session: Session): Promise<readonly UnderWay[]> {
-  const { peer } = session;
-  const { flavour, sealed } = await peer.sealStatus({ timeout: LOOK_TIMEOUT });
+  const { flavour, sealed } = await session.peer.sealStatus({ timeout: LOOK_TIMEOUT });
   // Nothing outlives the sealing of a peer: it is all in memory.
   if (sealed) return [];
-  if (flavour === 'openbao') await waitForOwnAnswers(session);
+  if (flavour !== 'openbao') return ask(session, false);
+  const deadline = Date.now() + OWN_ANSWERS;
+  for (;;) {
+    // Before and after: a peer may step down between two questions.
+    const before = await answersForItself(session);
+    const list = before ? await ask(session, true) : [];
+    if (before && (await answersForItself(session))) return list;
+    if (Date.now() > deadline) {
+      throw new QuorateError('not-ready', `${session.peer.name} answers for the leader and not for itself`);
+    }
+    await sleep(POLL);
+  }
+}
+
+async function ask(session: Session, legacy: boolean): Promise<readonly UnderWay[]> {
+  const { peer } = session;
   const questions: { path: string; what: string; optional: boolean }[] = [];
   for (const { purpose, what, part } of KINDS) {
     questions.push({
@@ -72,7 +86,7 @@ async function held(session: Session): Promise<readonly UnderWay[]> {
       optional: purpose === 'rotate-recovery-key',
     });
   }
-  if (flavour === 'openbao') questions.push(...LEGACY.map((one) => ({ ...one, optional: true })));
+  if (legacy) questions.push(...LEGACY.map((one) => ({ ...one, optional: true })));
   const list: UnderWay[] = [];
   for (const { path, what, optional } of questions) {
     const status = await statusOf(session, path, optional);
@@ -87,18 +101,9 @@ async function held(session: Session): Promise<readonly UnderWay[]> {
  * itself cannot be seen, nor cancelled: until it serves reads, `replication_performance_mode` of its health says
  * `unknown` (OpenBao 2.7.2).
  */
-async function waitForOwnAnswers(session: Session): Promise<void> {
-  const deadline = Date.now() + OWN_ANSWERS;
-  for (;;) {
-    const { replication_performance_mode: mode } = payloadOf(
-      await session.request('GET', 'sys/health', undefined, { timeout: LOOK_TIMEOUT }),
-    );
-    if (mode !== 'unknown') return;
-    if (Date.now() > deadline) {
-      throw new QuorateError('not-ready', `${session.peer.name} answers for the leader and not for itself`);
-    }
-    await sleep(POLL);
-  }
+async function answersForItself(session: Session): Promise<boolean> {
+  const health = await session.request('GET', 'sys/health', undefined, { timeout: LOOK_TIMEOUT });
+  return payloadOf(health)['replication_performance_mode'] !== 'unknown';
 }
 
 async function statusOf(
