@@ -1,15 +1,20 @@
 import { writeFileSync } from 'node:fs';
 
 /** The parts of `process` that are looked at and changed. */
-type Guarded = Pick<NodeJS.Process, 'execArgv' | 'on' | 'exit'> & { report?: { reportOnFatalError: boolean } };
+type Guarded = Pick<NodeJS.Process, 'execArgv' | 'env' | 'on' | 'exit'>;
 
 /** Flags that let another process look in, or write the heap to disk. */
 const HOSTILE =
   /^--(inspect|abort-on-uncaught-exception|heapsnapshot|heap-prof|cpu-prof|report-|trace-|require|import|loader)/;
 
+/** All that NODE_OPTIONS may hold: sizes, more trusted certificates, and warnings. Whatever is not known is refused. */
+const HARMLESS =
+  /^--(max[-_](old|semi)[-_]space[-_]size=\d+|no-warnings|no-deprecation|disable-warning=\w+|use-(openssl|system|bundled)-ca|enable-source-maps|dns-result-order=\w+)$/;
+
 /**
  * Closes what Node leaves open to others of the same user, as far as a program can do that from inside: no inspector
- * on SIGUSR1, no core dump of shared memory, no report files. The launcher has cleared hostile variables before.
+ * on SIGUSR1, no core dump of shared memory, no report files. The launcher clears hostile variables; without it they
+ * are refused here.
  * @returns the signal that the first SIGINT or SIGTERM aborts (a second one ends the process at once), and, where Node
  *   was started so that secrets could be read, why nothing is done.
  */
@@ -28,10 +33,17 @@ export function guardProcess(guarded: Guarded): { readonly signal: AbortSignal; 
   };
   guarded.on('SIGINT', stop);
   guarded.on('SIGTERM', stop);
-  const flag = guarded.execArgv.find((one) => HOSTILE.test(one));
-  return {
-    signal: controller.signal,
-    refusal:
-      flag === undefined ? undefined : `Node runs with ${flag.split('=')[0] ?? flag}, which can show secrets to others`,
-  };
+  return { signal: controller.signal, refusal: refusalOf(guarded) };
+}
+
+/** Flags and variables are named, never their values. */
+function refusalOf({ execArgv, env }: Guarded): string | undefined {
+  const flag = execArgv.find((one) => HOSTILE.test(one));
+  if (flag !== undefined) return `Node runs with ${flag.split('=')[0] ?? flag}, which can show secrets to others`;
+  // NODE_DEBUG=http prints headers, and so tokens, from inside Node.
+  const printing = ['NODE_DEBUG', 'NODE_DEBUG_NATIVE'].find((name) => (env[name] ?? '') !== '');
+  if (printing !== undefined) return `${printing} is set, which can print secrets`;
+  const options = (env['NODE_OPTIONS'] ?? '').split(/\s+/).filter((one) => one !== '');
+  if (options.every((one) => HARMLESS.test(one))) return undefined;
+  return 'NODE_OPTIONS holds more than is known to be harmless, and can show secrets to others';
 }
