@@ -2,7 +2,7 @@ import nodeVault from 'node-vault';
 import { encodeJson, secretsIn } from './body.ts';
 import { QuorateError } from '../errors.ts';
 import { encodePath, encodeQuery, encodeSegment } from './paths.ts';
-import type { CallOptions, Method, Reply } from './peer.ts';
+import type { CallOptions, Method, Reply, UploadSource } from './peer.ts';
 import type { Secret } from '../secret.ts';
 import type { PeerSettings } from './settings.ts';
 import { Transport, type TransportReply, type TransportRequest } from './transport.ts';
@@ -24,6 +24,7 @@ export interface Call extends CallOptions {
   readonly onRaw?: (bytes: Uint8Array) => void;
   /** As `TransportRequest` has it. */
   readonly sink?: (chunk: Uint8Array) => Promise<void>;
+  readonly source?: UploadSource;
 }
 
 export interface ServerReply extends Reply {
@@ -118,6 +119,7 @@ export class VaultClient {
         ...(call.signal === undefined ? {} : { signal: call.signal }),
         ...(call.onSent === undefined ? {} : { onSent: call.onSent }),
         ...(call.sink === undefined ? {} : { sink: call.sink }),
+        ...(call.source === undefined ? {} : { source: call.source }),
       };
       const reply = await this.transport.request(request);
       return { statusCode: 200, body: reply, request: { path: '' } };
@@ -161,6 +163,7 @@ function headersOf(call: Call): Record<string, string> {
   if (call.body !== undefined) {
     headers['Content-Type'] = call.method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
   }
+  if (call.source !== undefined) headers['Content-Type'] = 'application/octet-stream';
   return headers;
 }
 

@@ -90,7 +90,13 @@ export interface Reply {
   readonly warnings: readonly string[];
 }
 
-/** What came of a download. */
+/** Bytes that may be too many for memory. `size` is what the server is told; other than so many is a fault. */
+export interface UploadSource {
+  readonly size: number;
+  chunks(): AsyncIterable<Uint8Array>;
+}
+
+/** What came of a download, or was sent by an upload. */
 export interface Download {
   /** 64 lower-case hexadecimal digits. */
   readonly sha256: string;
@@ -123,6 +129,14 @@ export interface Session {
    * @throws `denied`, `server-error`; `server-unreachable` when the reply was cut off.
    */
   download(path: string, sink: (chunk: Uint8Array) => Promise<void>, options?: CallOptions): Promise<Download>;
+  /**
+   * POST of something that is no JSON and may be large (a snapshot), piece by piece. Sent once, with an hour's time
+   * where `options` name none. Whatever `source` throws ends it.
+   * @returns the hash and size of what was sent, once the server has taken it.
+   * @throws `denied`, `server-error`; `file-invalid` when `source` has not `size` bytes. Without a reply nobody knows
+   *   whether it was taken.
+   */
+  upload(path: string, source: UploadSource, options?: CallOptions): Promise<Download>;
   /**
    * The same login in another namespace, named from the root (OpenBao, or Vault Enterprise; elsewhere its requests
    * throw `server-unsupported`). It shares the token: closing one session closes the other.

@@ -6,7 +6,8 @@ import type { CallOptions, Method, Peer, Session } from './peer.ts';
 import { dataOf, readKeys } from './responses.ts';
 import type { Secret } from '../secret.ts';
 
-const DOWNLOAD_TIMEOUT = 3_600_000;
+/** For downloads and uploads. */
+const STREAM_TIMEOUT = 3_600_000;
 
 /** What a session needs of the peer it belongs to. */
 export interface SessionHost {
@@ -53,7 +54,7 @@ export function openSession(host: SessionHost, token: Secret | undefined, namesp
       const hash = createHash('sha256');
       let size = 0;
       const reply = await client.call({
-        timeout: DOWNLOAD_TIMEOUT,
+        timeout: STREAM_TIMEOUT,
         ...options,
         method: 'GET',
         path,
@@ -68,6 +69,28 @@ export function openSession(host: SessionHost, token: Secret | undefined, namesp
       });
       success(peer.name, 'GET', path, reply);
       return { sha256: hash.digest('hex'), size };
+    },
+    async upload(path, source, options) {
+      if (inner !== '') await host.proveNamespaces(options);
+      const hash = createHash('sha256');
+      const chunks = async function* (): AsyncGenerator<Uint8Array> {
+        for await (const chunk of source.chunks()) {
+          hash.update(chunk);
+          yield chunk;
+        }
+      };
+      const reply = await client.call({
+        timeout: STREAM_TIMEOUT,
+        ...options,
+        method: 'POST',
+        path,
+        token,
+        namespace: inner,
+        repeatable: false,
+        source: { size: source.size, chunks },
+      });
+      success(peer.name, 'POST', path, reply);
+      return { sha256: hash.digest('hex'), size: source.size };
     },
     inNamespace: (other) => openSession(host, token, other),
     close() {

@@ -3,8 +3,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Address, parseAddress } from './address.ts';
 import { type Abandonable, connectionError, PeerAgent } from './connection.ts';
 import { isQuorateError, QuorateError } from '../errors.ts';
+import type { UploadSource } from './peer.ts';
 import type { PeerSettings } from './settings.ts';
 import { loadIdentity } from './tls.ts';
+import { sendSource } from './upload.ts';
 
 export interface TransportRequest {
   readonly method: string;
@@ -13,6 +15,8 @@ export interface TransportRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** Sent as it is; the caller wipes it when the promise has settled. */
   readonly body?: Uint8Array;
+  /** Sent piece by piece in place of `body`, with its size as Content-Length. Never with `repeatable`. */
+  readonly source?: UploadSource;
   /** Whether sending it twice does no harm. Only then a broken connection is tried again, or a redirect followed. */
   readonly repeatable: boolean;
   /** Milliseconds for everything: connecting, both tries, a redirect, the whole reply. */
@@ -168,17 +172,21 @@ export class Transport {
         const taken =
           sink === undefined || incoming.statusCode !== 200 ? collect(incoming, name) : pour(incoming, name, sink);
         taken.then((body) => {
+          // Answered before it had read everything: the rest is not wanted.
+          if (!outgoing.writableEnded) outgoing.destroy();
           resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body, sentAt, receivedAt });
         }, fail);
       });
-      outgoing.end(request.body);
+      if (request.source === undefined) outgoing.end(request.body);
+      else sendSource(outgoing, request.source, name).catch(fail);
     });
   }
 
   #start(agent: PeerAgent, request: TransportRequest, target: string, signal: AbortSignal): ClientRequest {
     const { authority } = this.address;
     const headers: Record<string, string> = { Host: authority, Accept: 'application/json', ...request.headers };
-    if (request.body !== undefined) headers['Content-Length'] = request.body.length.toString();
+    const length = request.source?.size ?? request.body?.length;
+    if (length !== undefined) headers['Content-Length'] = length.toString();
     const options: RequestOptions & Abandonable = {
       agent,
       method: request.method,
