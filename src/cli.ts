@@ -38,6 +38,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'new recovery shares of a cluster that unseals itself',
     load: () => import('./commands/rotate-recovery-key.ts'),
   },
+  'recover': {
+    summary: 'from a snapshot, when a rotation tore and all is sealed',
+    load: () => import('./commands/recover.ts'),
+  },
   'rehearse': {
     summary: 'the whole life of a cluster, on a throwaway real one',
     load: () => import('./commands/rehearse.ts'),

@@ -69,6 +69,16 @@ const KINDS = {
       return { kind: rotateRecoveryKey as unknown as Kind, schema: rotateRecoveryKeyScript };
     },
   },
+  'recover': {
+    summary: 'the old shares back from a snapshot, when a rotation tore and all is sealed',
+    load: async () => {
+      const [{ recover }, { recoverScript }] = await Promise.all([
+        import('./kinds/recover.ts'),
+        import('./kinds/recover/script.ts'),
+      ]);
+      return { kind: recover as unknown as Kind, schema: recoverScript };
+    },
+  },
 } as const satisfies Record<string, KindEntry>;
 
 export type KindName = keyof typeof KINDS;

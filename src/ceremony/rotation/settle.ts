@@ -180,7 +180,7 @@ function lostSets(run: Run): QuorateError {
   const snapshot = run.events.findLast(({ event }) => event === 'snapshot');
   const file = snapshot?.event === 'snapshot' ? snapshot.file : 'from before the last call';
   return new QuorateError('outcome-unknown', `neither the new nor the old shares open ${run.cluster.name}`, {
-    hint: `While it is unsealed it serves: restart nothing, and copy its data out. Into a fresh cluster the snapshot ${file} brings the old shares back.`,
+    hint: `While it is unsealed it serves: restart nothing, and copy its data out. When all is sealed, quorate recover brings the old shares back from the snapshot ${file}.`,
   });
 }
 
