@@ -1,3 +1,4 @@
+import { relative } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 
 const GAP = '   ';
@@ -34,6 +35,12 @@ export function wrapLines(text: string, width = 80, indent = ''): string[] {
   }
   if (line !== '') lines.push(indent + line);
   return lines;
+}
+
+/** A path as a person in folder `cwd` would write it: relative to it when it lies inside, else as it is. */
+export function shownPath(cwd: string, path: string): string {
+  const near = relative(cwd, path);
+  return near === '' || near.startsWith('..') ? path : near;
 }
 
 function visible(cell: string): number {

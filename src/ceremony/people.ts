@@ -15,6 +15,8 @@ export interface ShareRequest {
   /** Where shares of several generations exist: which is wanted (`the new shares`), and who holds them. */
   readonly wanted?: string;
   readonly holders?: readonly string[];
+  /** Where the issued shares of holders lie, for those that are at hand, as in an init. */
+  readonly issued?: ReadonlyMap<string, string>;
 }
 
 /** A share as text or as it was decrypted, and whose it should be where the person said so. Wiped by the receiver. */

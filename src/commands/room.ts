@@ -1,10 +1,11 @@
+import { basename } from 'node:path';
 import type { GivenShare, IssuedShare, People, ShareProof, ShareRequest } from '../ceremony/people.ts';
 import type { Roster } from '../ceremony/roster/schema.ts';
 import type { Context } from '../context.ts';
 import { QuorateError } from '../errors.ts';
 import type { Programs } from '../programs/programs.ts';
 import { Secret } from '../secret.ts';
-import { wrapLines } from '../layout.ts';
+import { shownPath, wrapLines } from '../layout.ts';
 import { headLine, progressTable } from './progress-table.ts';
 import { isPgpMessage, readShareSource, type ShareSource } from './share-sources.ts';
 
@@ -69,7 +70,11 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
         },
       );
       if (text.length > 0) return { ...named, text, how: 'typed' };
-      const path = await prompts.text("File with the share, or the custodian's PGP file (empty: neither)");
+      const issued = who === undefined ? undefined : request.issued?.get(who);
+      const path =
+        issued === undefined
+          ? await prompts.text("File with the share, or the custodian's PGP file (empty: neither)")
+          : await prompts.text('File with the share', { initial: shownPath(context.cwd, issued) });
       if (path !== '') {
         return { ...named, ...(await readShareSource(context, { gpg }, { kind: 'file', path }, gpgOptions(who))) };
       }
@@ -106,6 +111,11 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
     }
   }
 
+  async function proveElsewhere(issued: IssuedShare): Promise<ShareProof> {
+    output.say(`  There: quorate custodian decrypt ${basename(issued.file)} --proof`);
+    return readProof(issued, await prompts.text('The line that it printed:'));
+  }
+
   /** A lab's init issues in clear; everything else is for gpg. */
   async function open(message: Uint8Array, who?: string): Promise<Secret> {
     return isPgpMessage(message) ? gpg.decrypt(message, gpgOptions(who)) : new Secret(message);
@@ -136,13 +146,16 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
       if (!isPgpMessage(issued.ciphertext)) return { ...(await proveHere(issued)), how: 'read in clear' };
       for (;;) {
         output.say();
-        output.say(`${issued.holder}: ${issued.file}`);
-        const way = await prompts.choose<'here' | 'proof'>(`${issued.holder} proves that they can read their share`, [
-          { name: 'decrypt it here, with gpg (agent, smart card)', value: 'here' },
-          { name: 'paste the line of `quorate custodian decrypt FILE --proof` from their own machine', value: 'proof' },
-        ]);
+        output.say(`${issued.holder}   ${shownPath(context.cwd, issued.file)}`);
+        const way = await prompts.choose<'here' | 'proof'>(
+          `${issued.holder}, how do you prove that you can read your share?`,
+          [
+            { name: 'here, with gpg', value: 'here' },
+            { name: 'on my own machine', value: 'proof' },
+          ],
+        );
         try {
-          const proof = way === 'here' ? await proveHere(issued) : await readProof(issued, await prompts.text('Proof'));
+          const proof = way === 'here' ? await proveHere(issued) : await proveElsewhere(issued);
           const other = issued.taken.get(proof.x);
           if (other === undefined) return proof;
           throw new QuorateError('share-owner', `that is ${other}'s share, which is proved already`);
@@ -154,7 +167,7 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
     },
 
     async decrypt(what, message) {
-      output.say(`Reading ${what}`);
+      output.say(`  Reading ${what}`);
       return open(message);
     },
 

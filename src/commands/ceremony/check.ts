@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import type { Finding, PreflightRun, Step } from '../../ceremony/kind.ts';
 import type { LoadedScript } from '../../ceremony/load.ts';
 import { EXIT } from '../../errors.ts';
 import { readText } from '../../files.ts';
-import { tableLines, wrapLines } from '../../layout.ts';
+import { wrapLines } from '../../layout.ts';
 import type { Paint } from '../../ui/terminal.ts';
 import { ceremonyTools } from '../ceremony-setting.ts';
 import { defineCommand } from '../command.ts';
@@ -90,22 +91,37 @@ function findingLines(findings: readonly Finding[], paint: Paint): string[] {
   ];
 }
 
-/** The printed script: what `run` follows, with the people's own steps in their places. */
+const TITLE_AT = 18;
+
+/** The printed script: what `run` follows, with who acts beside it, and the people's own steps in their places. */
 export function stepLines(steps: readonly Step[], script: LoadedScript['script']): string[] {
-  const rows = steps.flatMap(({ id, title, who }, index) => [
-    ...script.people
-      .filter(({ before }) => before === id)
-      .flatMap(({ say, record }) => [
-        ...hanging('      people  ', say),
-        ...(record.length === 0 ? [] : hanging('              write down: ', record.join(', '))),
-      ]),
-    ...hanging(`  ${(index + 1).toString().padStart(2)}  ${id.padEnd(11)} `, `${title} (${who})`),
-  ]);
-  return rows;
+  // Two roles in one step go below each other.
+  const roles = steps.map(({ who }) => who.split(/(?<=,) /));
+  const widest = Math.max(0, ...roles.flat().map((role) => role.length));
+  const titleWidth = 80 - TITLE_AT - widest - 3;
+  return steps.flatMap(({ id, title }, index) => {
+    const lead = `  ${(index + 1).toString().padStart(2)}  ${id.padEnd(11)} `;
+    const titles = wrapLines(title, titleWidth);
+    const who = roles[index] ?? [];
+    const rows = Array.from({ length: Math.max(titles.length, who.length) }, (_, row) =>
+      `${(row === 0 ? lead : '').padEnd(TITLE_AT)}${(titles[row] ?? '').padEnd(titleWidth)}   ${who[row] ?? ''}`.trimEnd(),
+    );
+    return [...peopleLines(script, id), ...rows];
+  });
 }
 
+function peopleLines(script: LoadedScript['script'], id: string): string[] {
+  return script.people
+    .filter(({ before }) => before === id)
+    .flatMap(({ say, record }) => [
+      ...hanging('      people      ', say),
+      ...(record.length === 0 ? [] : wrapLines(`write down: ${record.join(', ')}`, 80, ' '.repeat(TITLE_AT))),
+    ]);
+}
+
+/** Text that goes on below where it began; `lead` may carry colours. */
 function hanging(lead: string, text: string): string[] {
-  const [first = '', ...rest] = wrapLines(text, 80, ' '.repeat(18));
-  const [one = ''] = tableLines([[`${lead}${first.trimStart()}`]]);
-  return [one, ...rest];
+  const indent = ' '.repeat(stripVTControlCharacters(lead).length);
+  const [first = '', ...rest] = wrapLines(text, 80, indent);
+  return [`${lead}${first.trimStart()}`, ...rest];
 }

@@ -1,11 +1,10 @@
-import { relative } from 'node:path';
 import type { CeremonyOutcome } from '../../ceremony/engine.ts';
 import { digestWords } from '../../ceremony/record/words.ts';
-import { wrapLines } from '../../layout.ts';
+import { shownPath, wrapLines } from '../../layout.ts';
 
 /** What people do at the end of a ceremony: compare the head, sign, keep. */
 export function closingLines({ folder, head }: CeremonyOutcome, roster?: string): string[] {
-  const place = relative(process.cwd(), folder) || folder;
+  const place = shownPath(process.cwd(), folder);
   return [
     '',
     'Complete. Read the end of the record aloud, and compare:',
@@ -14,9 +13,10 @@ export function closingLines({ folder, head }: CeremonyOutcome, roster?: string)
     '',
     `  record  ${place}`,
     `  report  ${place}/report.html`,
-    ...(roster === undefined ? [] : [`  roster  ${roster}   (review it, commit it)`]),
+    ...(roster === undefined ? [] : [`  roster  ${shownPath(process.cwd(), roster)}   (review it, commit it)`]),
     '',
     'Everybody signs:',
-    `  quorate ceremony sign ${place} --key ~/.ssh/id_ed25519 --as "NAME"`,
+    `  quorate ceremony sign ${place} \\`,
+    '    --key ~/.ssh/id_ed25519 --as "NAME"',
   ];
 }

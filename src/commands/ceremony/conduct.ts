@@ -1,5 +1,5 @@
 import { access, copyFile, constants } from 'node:fs/promises';
-import { join, relative, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { CeremonyOutcome, CeremonySetting } from '../../ceremony/engine.ts';
 import { ROSTER_FILE } from '../../ceremony/kinds/init/roster.ts';
 import type { LoadedScript } from '../../ceremony/load.ts';
@@ -7,6 +7,7 @@ import type { Roster } from '../../ceremony/roster/schema.ts';
 import type { ConnectedCluster, Context } from '../../context.ts';
 import type { Programs } from '../../programs/programs.ts';
 import { readText, replaceFile } from '../../files.ts';
+import { shownPath, wrapLines } from '../../layout.ts';
 import { acceptedFindings, ceremonyTools, quorateBuild } from '../ceremony-setting.ts';
 import { createRoom } from '../room.ts';
 import type { ShareSource } from '../share-sources.ts';
@@ -62,8 +63,10 @@ export async function conduct(context: Context, options: ConductOptions): Promis
   } catch (error) {
     if (folder !== undefined) {
       context.output.say();
-      context.output.say(`record  ${folder}`);
-      context.output.say(`        go on with: quorate ceremony resume ${relative(context.cwd, folder)}`);
+      const place = shownPath(context.cwd, folder);
+      context.output.say(`record  ${place}`);
+      context.output.say('        go on with:');
+      context.output.say(`        quorate ceremony resume ${place}`);
     }
     throw error;
   }
@@ -94,10 +97,11 @@ async function ceremonySetting(
     }),
     onStep: (number, step, steps) => {
       output.say();
-      output.say(
-        output.paint.strong(`${number.toString()}/${steps.toString()}  ${step.title}`) +
-          output.paint.dim(`   ${step.who}`),
-      );
+      const [first = '', ...rest] = wrapLines(step.title, 80, '     ');
+      for (const line of [`${number.toString()}/${steps.toString()}  ${first.trimStart()}`, ...rest]) {
+        output.say(output.paint.strong(line));
+      }
+      output.say(output.paint.dim(`     ${step.who}`));
     },
   };
 }
@@ -137,8 +141,9 @@ async function withRoster(
   const follows = there === undefined || (there.cluster === next.cluster && there.generation <= next.generation);
   if (follows) await replaceFile(place, await readText(made));
   const what = `generation ${next.generation.toString()}: review it, sign it, commit it`;
+  const [kept, fresh] = [shownPath(context.cwd, place), shownPath(context.cwd, made)];
   context.output.say(
-    follows ? `roster  ${place}   (${what})` : `roster  ${made}   (${what}; ${place} is newer and stays)`,
+    follows ? `roster  ${kept}   (${what})` : `roster  ${fresh}   (${what}; ${kept} is newer and stays)`,
   );
   return outcome;
 }

@@ -34,7 +34,7 @@ export function unsealStep(script: InitScript): Step {
         refuseOtherNumbers(script, surveys);
         const sealed = surveys.flatMap(({ peer, seal }) => (seal?.sealed === true ? [{ peer, seal }] : []));
         const { left } = await unsealPeers(
-          script['insecure-plain-shares'] ? withIssuedShares(run, script) : run,
+          script['insecure-plain-shares'] ? withPlainShares(run, script) : withIssuedShares(run, script),
           sealed,
           {
             roster: rosterOfProofs(script, run, false),
@@ -54,8 +54,16 @@ export function unsealStep(script: InitScript): Step {
   };
 }
 
-/** In a lab's init the shares lie in clear beside the record: nobody needs to copy them. */
+/** Custodians are asked by name, and their issued files lie beside the record. */
 function withIssuedShares(run: Run, script: InitScript): Run {
+  const holders = script.custodians.map(({ name }) => name);
+  const issued = new Map(holders.map((name) => [name, join(run.folder, shareFile(script, name))]));
+  const nextShare: Run['people']['nextShare'] = (request) => run.people.nextShare({ ...request, holders, issued });
+  return { ...run, people: { ...run.people, nextShare } };
+}
+
+/** In a lab's init the shares lie in clear beside the record: nobody needs to copy them. */
+function withPlainShares(run: Run, script: InitScript): Run {
   const files = script.custodians.map(({ name }) => ({ name, file: join(run.folder, shareFile(script, name)) }));
   const nextShare: Run['people']['nextShare'] = async (request) => {
     const next = files.shift();

@@ -1,0 +1,127 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { ThrowawayCluster } from '../../src/rehearsal/cluster.ts';
+import { initScriptText } from '../support/ceremony.ts';
+import { freshCluster, temporaryFolder } from '../support/cluster.ts';
+import { madeUpCustodians } from '../support/custodians.ts';
+import { lastRecord, layDesk } from '../support/desk.ts';
+import { type GnupgHome, gnupgHome } from '../support/gnupg.ts';
+import { MAIN } from '../support/quorate.ts';
+import { OPEN, standings } from '../support/sealed.ts';
+import { openTerminal, type TestTerminal } from '../support/terminal.ts';
+
+const NAMES = ['Alice', 'Bo', 'Cleo'] as const;
+const PASSWORD = 'Qm7-not-on-any-screen';
+const run = promisify(execFile);
+let folder: string;
+let home: GnupgHome;
+let cluster: ThrowawayCluster;
+
+beforeAll(async () => {
+  [folder, home, cluster] = await Promise.all([temporaryFolder(), gnupgHome(), freshCluster()]);
+  const people = await madeUpCustodians(...NAMES, 'Erin');
+  // One machine with everybody's cards, as it were.
+  for (const { gnupgHome: own, fingerprint } of people) {
+    const secret = await run('gpg', ['--homedir', own, '--batch', '--armor', '--export-secret-keys', fingerprint]);
+    const file = join(await mkdtemp(join(folder, 'key-')), 'secret.asc');
+    await writeFile(file, secret.stdout, { mode: 0o600 });
+    await home.gpg('--import', file);
+  }
+  await mkdir(join(folder, 'ceremonies'));
+  const text = initScriptText(people, {
+    'title': 'Initialisation of prod',
+    'cluster': 'prod',
+    'administrator': { name: 'Erin' },
+    'first-writes': [
+      { path: 'sys/auth/userpass', data: { type: 'userpass' } },
+      {
+        path: 'sys/policies/acl/ceremony',
+        data: {
+          policy: ['sys/rotate/root/*', 'sys/generate-root-token/*']
+            .map((path) => `path "${path}" { capabilities = ["create", "read", "update", "delete"] }\n`)
+            .join(''),
+        },
+      },
+    ],
+    'ceremony-login': { method: 'userpass', username: 'erin', policies: ['ceremony'] },
+    'people': [{ before: 'initialise', say: 'All present say their name.', record: ['who is present'] }],
+  });
+  await writeFile(join(folder, 'ceremonies', 'init.yaml'), text);
+  const peers = cluster.peers.map(({ name, address }) => ({ name, address }));
+  await layDesk(folder, { prod: { peers, ca: cluster.caFile } });
+  const config = await readFile(join(folder, 'quorate.yaml'), 'utf8');
+  await writeFile(join(folder, 'quorate.yaml'), config.replace(/^( +)peers:/m, '$1roster: prod.roster.yaml\n$1peers:'));
+});
+
+afterAll(() => home.remove());
+
+const open = (...args: readonly string[]): TestTerminal =>
+  openTerminal(process.execPath, [MAIN, ...args], {
+    cwd: folder,
+    columns: 80,
+    rows: 300,
+    env: { GNUPGHOME: home.path },
+  });
+
+/** A question that waits for its answer; those that have theirs begin with a tick. */
+const asks = (question: string): RegExp => new RegExp(`^\\? ${question}`, 'm');
+
+/** Nothing needed more than the terminal's width, and no path leads there from the root. */
+function expectTidy(terminal: TestTerminal): void {
+  for (const line of terminal.screen().split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
+  expect(terminal.screen()).not.toContain(folder);
+}
+
+it('checks and runs an init at a terminal, all by keyboard', async () => {
+  const check = open('ceremony', 'check', 'ceremonies/init.yaml', '--live');
+  expect((await check.exit).code, check.screen()).toBe(0);
+  expect(check.screen()).toContain('no peer is initialised');
+  expectTidy(check);
+
+  const terminal = open('ceremony', 'run', 'ceremonies/init.yaml');
+  await terminal.waitFor(asks('who is present:'));
+  terminal.enter('Alice, Bo, Cleo, Erin');
+  for (const name of NAMES) {
+    await terminal.waitFor(asks(`${name}, how do you prove`));
+    terminal.press('enter');
+  }
+  for (const [index, name] of ['Alice', 'Bo'].entries()) {
+    await terminal.waitFor(asks(`Share ${(index + 1).toString()} of 2: who gives it\\?`));
+    terminal.press('enter');
+    await terminal.waitFor(asks(`${name}, your share \\(hidden`));
+    terminal.press('enter');
+    // The file that was issued to them is offered.
+    await terminal.waitFor(asks(`File with the share \\(records/.*/issued/${name.toLowerCase()}\\.pgp\\)`));
+    terminal.press('enter');
+    await terminal.waitFor(`accepted from ${name}`);
+  }
+  await terminal.waitFor(asks('.*assword'), 60_000);
+  terminal.enter(PASSWORD);
+  await terminal.waitFor(asks('Once more'));
+  terminal.enter(PASSWORD);
+  // The login is tried out twice: before the root token goes, and to prove that none is left.
+  for (let times = 0; times < 2; times += 1) {
+    await terminal.waitFor(
+      new RegExp(`(?:✔ Password of [^]*){${times.toString()}}^\\? Password of the ceremony login`, 'm'),
+    );
+    terminal.enter(PASSWORD);
+  }
+  const ended = await terminal.exit;
+  expect(ended.code, terminal.screen()).toBe(0);
+  expect(await standings({ cluster })).toEqual([OPEN, OPEN, OPEN]);
+  expectTidy(terminal);
+
+  const { folder: record, lines } = await lastRecord(folder);
+  expect(lines.at(-1)).toMatchObject({ event: 'ceremony.closed', result: 'complete' });
+  expect(await readFile(join(folder, 'prod.roster.yaml'), 'utf8')).toContain('generation: 1');
+  // Nothing secret was on the screen: neither what was typed, nor what gpg decrypts.
+  const seen = terminal.raw().toString('latin1');
+  expect(seen).not.toContain(PASSWORD.slice(0, 8));
+  for (const file of ['alice.pgp', 'bo.pgp', 'cleo.pgp', 'root-token.pgp']) {
+    const secret = (await home.gpg('--decrypt', join(record, 'issued', file))).toString().trim();
+    for (let at = 0; at + 12 <= secret.length; at += 1) expect(seen).not.toContain(secret.slice(at, at + 12));
+  }
+});
