@@ -232,7 +232,7 @@ async function recordFindings(
 /** The error for findings that stop a ceremony, each with its mend. */
 export function preflightFailed(failed: readonly Finding[]): QuorateError {
   return new QuorateError(
-    'preflight-failed',
+    failed[0]?.error !== undefined && failed.length === 1 ? failed[0].error : 'preflight-failed',
     `${failed.length.toString()} check${failed.length === 1 ? '' : 's'} failed; nothing was changed`,
     {
       faults: failed.map(({ code, finding, mend }) => ({

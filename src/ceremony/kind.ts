@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../errors.ts';
 import type { Policy } from '../config.ts';
 import type { Peer, Session } from '../vault/peer.ts';
 import type { CeremonyTools } from './tools.ts';
@@ -13,6 +14,8 @@ export interface Finding {
   readonly ok: boolean;
   readonly finding: string;
   readonly mend?: string;
+  /** A code that says more than `preflight-failed`, where this finding alone stops the ceremony. */
+  readonly error?: ErrorCode;
 }
 
 export interface Cluster {

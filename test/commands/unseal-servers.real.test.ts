@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
@@ -12,6 +12,7 @@ import { at } from '../support/http.ts';
 import { errorCode, quorate } from '../support/quorate.ts';
 import { OPEN, SEALED, standings } from '../support/sealed.ts';
 import { vaultBinary } from '../support/vault-binary.ts';
+import { waitUntil } from '../support/wait.ts';
 
 const run = promisify(execFile);
 
@@ -68,6 +69,38 @@ describe.each(['openbao', 'vault'] as const)('%s', (flavour) => {
     await layDesk(folder, { prod: { peers, ca: cluster.caFile } });
     const ended = await quorate(['unseal', ...(await shareFiles(folder, live.shares.slice(1)))], { cwd: folder });
     expect([ended.status, await standings(live)]).toEqual([0, [OPEN, OPEN, OPEN]]);
+    await cluster.remove();
+  });
+});
+
+describe('a cluster that its seal opens', () => {
+  it('and whose seal has another key since: no share helps, and none is asked for', async () => {
+    const key = (): string => randomBytes(32).toString('base64');
+    const seal = (text: string): string => `seal "static" {\n  current_key_id = "one"\n  current_key = "${text}"\n}`;
+    const first = key();
+    const cluster = await freshCluster({ peers: 1, seal: seal(first) });
+    const body = { recovery_shares: 1, recovery_threshold: 1 };
+    const reply = await callPeer(cluster, 0, 'PUT', 'sys/init', { body });
+    const recovery = String(at(reply.body, 'recovery_keys', 0));
+    const [peer] = cluster.peers;
+    if (peer === undefined) throw new Error('there is no peer');
+    await cluster.stop('SIGTERM');
+    const config = join(peer.folder, 'server.hcl');
+    const [right, wrong] = [seal(first), seal(key())];
+    await writeFile(config, (await readFile(config, 'utf8')).replace(right, wrong));
+    await cluster.start(0);
+    const folder = await temporaryFolder();
+    const args = ['unseal', '--address', peer.address, '--ca', cluster.caFile];
+    const ended = await quorate([...args, ...(await shareFiles(folder, [recovery]))], { cwd: folder });
+    expect([ended.status, errorCode(ended)]).toEqual([3, 'not-ready']);
+    expect(ended.stderr).toContain('static');
+    expect(await standings({ cluster })).toEqual([SEALED]);
+    // With its own key it opens itself, and then there is nothing left to do.
+    await cluster.stop('SIGTERM');
+    await writeFile(config, (await readFile(config, 'utf8')).replace(wrong, right));
+    await cluster.start(0);
+    await waitUntil('the seal has opened the peer', async () => (await standings({ cluster }))[0]?.sealed === false);
+    expect((await quorate(args, { cwd: folder })).status).toBe(0);
     await cluster.remove();
   });
 });

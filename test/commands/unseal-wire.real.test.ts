@@ -134,8 +134,17 @@ describe('a peer that is not what it should be gets no share', () => {
     const ended = await quorate(['unseal', '--address', address, '--ca', other.caFile, ...given(0, 1, 2)], {
       cwd: folder,
     });
-    expect([ended.status, errorCode(ended)]).toEqual([2, 'preflight-failed']);
-    expect((await standings(shared()))[0]).toEqual(SEALED);
+    expect([ended.status, errorCode(ended)]).toEqual([2, 'server-identity']);
+    const pins = await Promise.all(shared().cluster.peers.map(({ certificateFile }) => pinOf(certificateFile)));
+    const peers = shared().cluster.peers.map(({ name, address: url }, index) => ({
+      name,
+      address: url,
+      pin: pins[(index + 1) % 3] ?? '',
+    }));
+    await layDesk(folder, { prod: { peers } });
+    const pinned = await unseal(given(0, 1, 2));
+    expect([pinned.status, errorCode(pinned)]).toEqual([2, 'server-identity']);
+    expect(await standings(shared())).toEqual([SEALED, SEALED, SEALED]);
     await other.remove();
   });
 

@@ -49,6 +49,7 @@ export const unseal: Kind<UnsealScript> = {
             ok: false,
             finding: why,
             mend: 'Start the servers, or mend their addresses, CA or pins.',
+            ...(mute.every(({ fault }) => fault?.code === 'server-identity') ? { error: 'server-identity' } : {}),
           },
       ...[...sameVersion(surveys), ...clocksAgree(surveys, policy)].map(noted),
     ];
@@ -121,8 +122,8 @@ function refuseWhatSharesCannotOpen(surveys: readonly PeerSurvey[], sealed: read
       hint: 'Initialise it with: quorate init SCRIPT.',
     });
   }
-  const auto = sealed.find(({ seal }) => seal.type !== 'shamir');
-  if (auto !== undefined) throw openedBySeal(auto.peer.name, auto.seal.type);
+  const auto = sealed.filter(({ seal }) => seal.type !== 'shamir');
+  if (auto.length > 0) throw openedBySeal(auto);
   const flavours = new Set(answering.flatMap(({ seal }) => (seal === undefined ? [] : [seal.flavour])));
   if (flavours.size > 1) {
     throw new QuorateError('cluster-mismatch', `the peers are of ${[...flavours].sort().join(' and ')}`, {
@@ -165,11 +166,13 @@ function chosen(script: UnsealScript, peers: readonly Peer[]): readonly Peer[] {
   return peers.filter((peer) => names.includes(peer.name));
 }
 
-function openedBySeal(peer: string, type: string): QuorateError {
-  return new QuorateError('not-ready', `${peer} is opened by its seal (${type}), not by shares`, {
+function openedBySeal(peers: readonly SealedPeer[]): QuorateError {
+  const names = peers.map(({ peer }) => peer.name).join(', ');
+  const types = [...new Set(peers.map(({ seal }) => seal.type))].sort().join(', ');
+  return new QuorateError('not-ready', `sealed, and opened by the seal (${types}) and not by shares: ${names}`, {
     hint:
-      'Recovery shares cannot unseal: the server opens itself once its HSM or key service answers. ' +
-      'Look at the seal and at the log of the server.',
+      'Recovery shares cannot unseal: a server opens itself once its seal has the right key, or its HSM or key ' +
+      "service answers. Look at the seal stanza and at the server's log.",
   });
 }
 
