@@ -1,4 +1,4 @@
-import { readFile, readlink, realpath, rm } from 'node:fs/promises';
+import { readdir, readFile, readlink, realpath, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
@@ -51,7 +51,7 @@ export async function stopKept(folder: string, run: RunProgram): Promise<{ reado
   });
   const cluster = await readKept(place);
   const stopped: string[] = [];
-  for (const peer of cluster.peers) if (await isServer(peer)) stopped.push(peer.name);
+  for (const peer of cluster.peers) if ((await serversOf(peer)).length > 0) stopped.push(peer.name);
   await Promise.all(cluster.peers.map(endServer));
   for (const home of cluster.gnupgHomes) if (isMadeUpHome(home, place)) await removeHome(home, run);
   await rm(place, { recursive: true, force: true });
@@ -77,8 +77,17 @@ async function readKept(folder: string): Promise<KeptCluster> {
   return parsed.output;
 }
 
-/** Whether the process is this peer's server: its arguments name the peer's configuration, and it works in its folder. */
-async function isServer({ pid, config }: KeptPeer): Promise<boolean> {
+/**
+ * The processes that are this peer's server, also one that somebody has restarted by hand since: their arguments name
+ * the peer's configuration, and they work in its folder.
+ */
+async function serversOf(peer: KeptPeer): Promise<readonly number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const own = await Promise.all(pids.map((pid) => isServer(pid, peer)));
+  return pids.filter((_, index) => own[index] === true);
+}
+
+async function isServer(pid: number, { config }: KeptPeer): Promise<boolean> {
   const proc = `/proc/${pid.toString()}`;
   try {
     const args = (await readFile(`${proc}/cmdline`, 'utf8')).split('\0');
@@ -90,15 +99,14 @@ async function isServer({ pid, config }: KeptPeer): Promise<boolean> {
 
 async function endServer(peer: KeptPeer): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    if (!(await isServer(peer))) return;
-    send(peer.pid, signal);
+    for (const pid of await serversOf(peer)) send(pid, signal);
     const limit = Date.now() + GRACE;
     while (Date.now() < limit) {
-      if (!(await isServer(peer))) return;
+      if ((await serversOf(peer)).length === 0) return;
       await sleep(POLL);
     }
   }
-  throw new QuorateError('program-failed', `${peer.name} (process ${peer.pid.toString()}) does not end`);
+  throw new QuorateError('program-failed', `${peer.name} (${(await serversOf(peer)).join(', ')}) does not end`);
 }
 
 function send(pid: number, signal: NodeJS.Signals): void {
