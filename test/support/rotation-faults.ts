@@ -2,6 +2,7 @@ import { connectPeer } from '../../src/vault/connect.ts';
 import type { Peer } from '../../src/vault/peer.ts';
 import { callPeer, type LiveCluster, leaderIndex, unsealPeer, waitForVoters } from './cluster.ts';
 import { type CuttingProxy, startCuttingProxy } from './cutting-proxy.ts';
+import { at } from './http.ts';
 import type { RotationTest } from './rotation.ts';
 import { waitUntil } from './wait.ts';
 
@@ -35,6 +36,26 @@ export async function stepDown(live: LiveCluster): Promise<void> {
     const now = await leaderIndex(live.cluster);
     return now !== undefined && now !== before;
   });
+}
+
+/**
+ * Has a certain peer lead. Raft hands the leadership to whichever follower is furthest, so the third peer is frozen
+ * meanwhile: nobody else is left.
+ */
+export async function leadAgain(live: LiveCluster, index: number): Promise<void> {
+  const now = await leader(live);
+  if (now === index) return;
+  const others = live.cluster.peers.map((_, each) => each).filter((each) => each !== now && each !== index);
+  for (const other of others) await live.cluster.kill(other, 'SIGSTOP');
+  try {
+    await callPeer(live.cluster, now, 'PUT', 'sys/step-down', { token: live.rootToken });
+    await waitUntil('that peer leads', async () => {
+      const reply = await callPeer(live.cluster, index, 'GET', 'sys/leader').catch(() => undefined);
+      return at(reply?.body, 'is_self') === true && !String(at(reply?.body, 'active_time')).startsWith('0001');
+    });
+  } finally {
+    for (const other of others) await live.cluster.kill(other, 'SIGCONT');
+  }
 }
 
 /** Starts a peer whose disk is as it was when it was killed: it takes the one set, or the other, or must join anew. */

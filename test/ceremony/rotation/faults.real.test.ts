@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { RecordLine } from '../../../src/ceremony/record/events.ts';
 import type { Roster } from '../../../src/ceremony/roster/schema.ts';
@@ -8,7 +7,7 @@ import { peersOf } from '../../support/ceremony.ts';
 import { callPeer, type LiveCluster, sharedCluster, waitForVoters } from '../../support/cluster.ts';
 import { eventsOf, faultsOf } from '../../support/completion.ts';
 import { madeUpCustodians } from '../../support/custodians.ts';
-import { atNewShare, isNew, leader, stepDown, takeBack, withProxy } from '../../support/rotation-faults.ts';
+import { atNewShare, isNew, leadAgain, leader, stepDown, takeBack, withProxy } from '../../support/rotation-faults.ts';
 import { mortalSitting } from '../../support/mortal.ts';
 import {
   codeOf,
@@ -124,10 +123,7 @@ describe('a rotation of the root key', () => {
       onAct: async (say) => {
         if (!say.includes('Restart')) return;
         // The first leader leads again, where the ghost would be.
-        for (let tries = 0; tries < 10 && (await leader(live)) !== before; tries += 1) {
-          await stepDown(live);
-          await sleep(1000);
-        }
+        await leadAgain(live, before);
         back = (await leader(live)) === before;
         await waitForVoters(live);
         await restarting(live)(say);
@@ -198,7 +194,11 @@ describe('a rotation of the root key', () => {
     };
     const code = await codeOf(ceremony.start());
     await revive();
-    expect([undefined, 'ceremony-interrupted']).toContain(code);
+    if (code !== undefined) {
+      // Killed before the last call was made, or the old shares are live: either way the rotation starts over.
+      expect(['server-unreachable', 'leader-changed', 'ceremony-interrupted']).toContain(code);
+      await ceremony.resume();
+    }
     await judge(ceremony);
   });
 
