@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { QuorateError } from '../../errors.ts';
-import { readBounded, replaceFile } from '../../files.ts';
+import { replaceFile } from '../../files.ts';
 import type { Run, Step } from '../kind.ts';
 import { Leadership } from '../leadership.ts';
+import { proveShare } from '../proving.ts';
 import { fileNameOf } from '../script.ts';
 import { type Attempt, currentAttempt } from './attempt.ts';
 import { type Collection, collectShares, withOperation } from './collect.ts';
@@ -165,31 +166,13 @@ export async function prove(run: Run, plan: Plan): Promise<void> {
   for (const { name, pgp } of plan.custodians) {
     const proofs = proofsOf(mustBeUnderWay(run));
     if (proofs.has(name)) continue;
-    const file = issuedFile(attempt, name);
-    const taken = new Map([...proofs].map(([who, { x }]) => [x, who]));
-    const ciphertext = await readBounded(join(run.folder, file));
-    const proof = await run.people.prove({
-      holder: name,
-      file: join(run.folder, file),
-      ciphertext,
-      ...(pgp === undefined ? {} : { pgpFingerprint: pgp.fingerprint }),
+    await proveShare(run, {
+      name,
+      pgp,
+      file: issuedFile(attempt, name),
       single: plan.shares === 1,
-      taken,
-    });
-    const other = taken.get(proof.x);
-    if (other !== undefined) {
-      throw new QuorateError('share-owner', `${name} gave the fingerprint of ${other}'s share`, {
-        hint: `Resume, and have ${name} decrypt ${file}.`,
-      });
-    }
-    await run.record({
-      event: 'share.proved',
-      who: name,
-      x: proof.x,
-      salt: proof.salt,
-      fingerprint: `sha256:${proof.sha256}`,
+      taken: new Map([...proofs].map(([who, { x }]) => [x, who])),
       generation: newGeneration(run),
-      how: proof.how,
     });
   }
 }

@@ -1,8 +1,6 @@
-import { join } from 'node:path';
-import { QuorateError } from '../../../errors.ts';
-import { readBounded } from '../../../files.ts';
 import type { RecordLine } from '../../record/events.ts';
 import type { Run, Step } from '../../kind.ts';
+import { proveShare } from '../../proving.ts';
 import { shareFile } from './initialise.ts';
 import type { InitScript } from './script.ts';
 
@@ -35,31 +33,13 @@ export function proveStep(script: InitScript): Step {
     done: (run) => Promise.resolve(missing(run).length === 0),
     async run(run) {
       for (const { name, pgp } of missing(run)) {
-        const file = shareFile(script, name);
-        // A proof of a share that somebody else has proved is a mistake: the wrong file was decrypted.
-        const taken = new Map([...provedShares(run.events).values()].map((one) => [one.x, one.who ?? '']));
-        const proof = await run.people.prove({
-          holder: name,
-          file: join(run.folder, file),
-          ciphertext: await readBounded(join(run.folder, file)),
-          ...(pgp === undefined ? {} : { pgpFingerprint: pgp.fingerprint }),
+        await proveShare(run, {
+          name,
+          pgp,
+          file: shareFile(script, name),
           single: script.shares === 1,
-          taken,
-        });
-        const other = taken.get(proof.x);
-        if (other !== undefined) {
-          throw new QuorateError('share-owner', `${name} gave the fingerprint of ${other}'s share`, {
-            hint: `Resume, and have ${name} decrypt ${file}.`,
-          });
-        }
-        await run.record({
-          event: 'share.proved',
-          who: name,
-          x: proof.x,
-          salt: proof.salt,
-          fingerprint: `sha256:${proof.sha256}`,
+          taken: new Map([...provedShares(run.events).values()].map((one) => [one.x, one.who ?? ''])),
           generation: 1,
-          how: proof.how,
         });
       }
     },

@@ -1,0 +1,47 @@
+import { join } from 'node:path';
+import { QuorateError } from '../errors.ts';
+import { readBounded } from '../files.ts';
+import type { Run } from './kind.ts';
+
+/** An issued share whose holder is to prove that they can read it. */
+export interface ToProve {
+  readonly name: string;
+  readonly pgp?: { readonly fingerprint: string } | undefined;
+  /** Below the ceremony's folder. */
+  readonly file: string;
+  /** The only share of a 1 of 1. */
+  readonly single: boolean;
+  /** x-coordinates that others have proved, and whose they are. */
+  readonly taken: ReadonlyMap<string, string>;
+  readonly generation: number;
+}
+
+/**
+ * Has one custodian decrypt their share, and records its fingerprint.
+ * @throws QuorateError `share-owner` for a share that somebody else has proved: the wrong file was decrypted.
+ */
+export async function proveShare(run: Run, { name, pgp, file, single, taken, generation }: ToProve): Promise<void> {
+  const proof = await run.people.prove({
+    holder: name,
+    file: join(run.folder, file),
+    ciphertext: await readBounded(join(run.folder, file)),
+    ...(pgp === undefined ? {} : { pgpFingerprint: pgp.fingerprint }),
+    single,
+    taken,
+  });
+  const other = taken.get(proof.x);
+  if (other !== undefined) {
+    throw new QuorateError('share-owner', `${name} gave the fingerprint of ${other}'s share`, {
+      hint: `Resume, and have ${name} decrypt ${file}.`,
+    });
+  }
+  await run.record({
+    event: 'share.proved',
+    who: name,
+    x: proof.x,
+    salt: proof.salt,
+    fingerprint: `sha256:${proof.sha256}`,
+    generation,
+    how: proof.how,
+  });
+}
