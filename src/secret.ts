@@ -87,8 +87,3 @@ export class Secret {
     return `Secret ${REDACTED}`;
   }
 }
-
-/** Wipes all of `secrets`; for `finally` blocks. */
-export function wipeAll(secrets: Iterable<Secret>): void {
-  for (const secret of secrets) secret.wipe();
-}

@@ -2,6 +2,12 @@ import { join } from 'node:path';
 import { QuorateError } from '../errors.ts';
 import { readBounded } from '../files.ts';
 import type { Run } from './kind.ts';
+import type { RecordLine } from './record/events.ts';
+import type { RosterEntry } from './roster/schema.ts';
+import type { Custodian } from './script.ts';
+
+/** That a custodian has read their share, as the record has it. */
+export type ProvedShare = Extract<RecordLine, { event: 'share.proved' }>;
 
 /** An issued share whose holder is to prove that they can read it. */
 export interface ToProve {
@@ -43,5 +49,34 @@ export async function proveShare(run: Run, { name, pgp, file, single, taken, gen
     fingerprint: `sha256:${proof.sha256}`,
     generation,
     how: proof.how,
+  });
+}
+
+/** The proofs of a ceremony so far, the latest of each custodian. */
+export function provedShares(events: readonly RecordLine[]): ReadonlyMap<string, ProvedShare> {
+  const proofs = new Map<string, ProvedShare>();
+  for (const event of events) {
+    if (event.event === 'share.proved' && event.who !== undefined) proofs.set(event.who, event);
+  }
+  return proofs;
+}
+
+/** The roster's entries of custodians who have all proved their share. @throws QuorateError `bug` when one has not. */
+export function provedEntries(
+  custodians: readonly Custodian[],
+  proofs: ReadonlyMap<string, ProvedShare>,
+): readonly RosterEntry[] {
+  return custodians.map(({ name, pgp, ssh }): RosterEntry => {
+    const proof = proofs.get(name);
+    if (proof === undefined) throw new QuorateError('bug', `no proof of ${name}`);
+    return {
+      'holder': name,
+      'x': proof.x,
+      'fingerprint': { salt: proof.salt, sha256: proof.fingerprint.slice('sha256:'.length) },
+      ...(pgp === undefined ? {} : { pgp: pgp.fingerprint }),
+      ...(ssh === undefined ? {} : { ssh: ssh.fingerprint }),
+      'status': 'proved',
+      'proved-at': proof.time,
+    };
   });
 }

@@ -19,11 +19,6 @@ const ENDPOINTS = {
 
 export type Purpose = keyof typeof ENDPOINTS;
 
-/** Whether this flavour's answers to the ceremony endpoints carry their payload under `data`. */
-export function hasEnvelope(flavour: Flavour): boolean {
-  return flavour === 'openbao';
-}
-
 /**
  * The path that serves `purpose` on `flavour`, without `/v1/`.
  * @throws QuorateError `server-unsupported` when that flavour has none (Vault's namespaces are Enterprise only).

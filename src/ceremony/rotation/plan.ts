@@ -1,9 +1,9 @@
-import type { RecordLine } from '../record/events.ts';
 import type { Run } from '../kind.ts';
 import type { ScriptKeys } from '../keys.ts';
 import { QuorateError } from '../../errors.ts';
+import { provedEntries, type ProvedShare, provedShares } from '../proving.ts';
 import { nextGeneration } from '../roster/roster.ts';
-import type { Roster, RosterEntry } from '../roster/schema.ts';
+import type { Roster } from '../roster/schema.ts';
 import type { Custodian } from '../script.ts';
 import { type Attempt, currentAttempt } from './attempt.ts';
 import type { RotationPurpose } from './operation.ts';
@@ -44,15 +44,9 @@ export function custodianKeys(
   });
 }
 
-export type ProvedShare = Extract<RecordLine, { event: 'share.proved' }>;
-
 /** The proofs of this attempt's shares, the latest of each custodian. */
 export function proofsOf(attempt: Attempt): ReadonlyMap<string, ProvedShare> {
-  const proofs = new Map<string, ProvedShare>();
-  for (const event of attempt.events) {
-    if (event.event === 'share.proved' && event.who !== undefined) proofs.set(event.who, event);
-  }
-  return proofs;
+  return provedShares(attempt.events);
 }
 
 /** The generation that the new shares are of. */
@@ -62,20 +56,7 @@ export function newGeneration(run: Pick<Run, 'roster'>): number {
 
 /** The roster with the new shares, from the custodians' proofs. */
 export function newRoster(run: Pick<Run, 'roster' | 'cluster' | 'events'>, plan: Plan): Roster {
-  const proofs = proofsOf(mustBeUnderWay(run));
-  const entries = plan.custodians.map(({ name, pgp, ssh }): RosterEntry => {
-    const proof = proofs.get(name);
-    if (proof === undefined) throw new QuorateError('bug', `no proof of ${name}`);
-    return {
-      'holder': name,
-      'x': proof.x,
-      'fingerprint': { salt: proof.salt, sha256: proof.fingerprint.slice('sha256:'.length) },
-      ...(pgp === undefined ? {} : { pgp: pgp.fingerprint }),
-      ...(ssh === undefined ? {} : { ssh: ssh.fingerprint }),
-      'status': 'proved',
-      'proved-at': proof.time,
-    };
-  });
+  const entries = provedEntries(plan.custodians, proofsOf(mustBeUnderWay(run)));
   // The preflight has named unlisted shares; whoever accepted that goes on.
   if (run.roster !== undefined)
     return nextGeneration(run.roster, entries, { threshold: plan.threshold, leaveUnlisted: true });
@@ -84,7 +65,7 @@ export function newRoster(run: Pick<Run, 'roster' | 'cluster' | 'events'>, plan:
     generation: 1,
     threshold: plan.threshold,
     seal: plan.purpose === 'rotate-recovery-key' ? 'recovery' : 'shamir',
-    shares: entries,
+    shares: [...entries],
     previous: [],
   };
 }

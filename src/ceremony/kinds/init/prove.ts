@@ -1,19 +1,7 @@
-import type { RecordLine } from '../../record/events.ts';
 import type { Run, Step } from '../../kind.ts';
-import { proveShare } from '../../proving.ts';
+import { provedShares, proveShare } from '../../proving.ts';
 import { shareFile } from './initialise.ts';
 import type { InitScript } from './script.ts';
-
-export type ProvedShare = Extract<RecordLine, { event: 'share.proved' }>;
-
-/** The proofs of a ceremony so far, the latest of each custodian. */
-export function provedShares(events: readonly RecordLine[]): ReadonlyMap<string, ProvedShare> {
-  const proofs = new Map<string, ProvedShare>();
-  for (const event of events) {
-    if (event.event === 'share.proved' && event.who !== undefined) proofs.set(event.who, event);
-  }
-  return proofs;
-}
 
 /**
  * Every custodian decrypts their share and gives its fingerprint. A share that nobody can read is found here,

@@ -5,7 +5,7 @@ import { readText, replaceFile } from '../../../files.ts';
 import type { Run, Step } from '../../kind.ts';
 import { parseRoster, renderRoster } from '../../roster/roster.ts';
 import type { Roster } from '../../roster/schema.ts';
-import { provedShares } from './prove.ts';
+import { provedEntries, provedShares } from '../../proving.ts';
 import type { InitScript } from './script.ts';
 
 export const ROSTER_FILE = 'roster.yaml';
@@ -17,26 +17,13 @@ export function rosterOfProofs(
   recovery: boolean,
   clusterId?: string,
 ): Roster {
-  const proofs = provedShares(run.events);
   return {
     cluster: run.cluster.name,
     ...(clusterId === undefined ? {} : { 'cluster-id': clusterId }),
     generation: 1,
     threshold: script.threshold,
     seal: recovery ? 'recovery' : 'shamir',
-    shares: script.custodians.map(({ name, pgp, ssh }) => {
-      const proof = proofs.get(name);
-      if (proof === undefined) throw new QuorateError('bug', `no proof of ${name}`);
-      return {
-        'holder': name,
-        'x': proof.x,
-        'fingerprint': { salt: proof.salt, sha256: proof.fingerprint.slice('sha256:'.length) },
-        ...(pgp === undefined ? {} : { pgp: pgp.fingerprint }),
-        ...(ssh === undefined ? {} : { ssh: ssh.fingerprint }),
-        'status': 'proved' as const,
-        'proved-at': proof.time,
-      };
-    }),
+    shares: [...provedEntries(script.custodians, provedShares(run.events))],
     previous: [],
   };
 }
