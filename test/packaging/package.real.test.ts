@@ -19,6 +19,7 @@ const nodes: Readonly<Record<string, string>> = {
 };
 
 let folder: string;
+let packed: string[];
 let quorate: string;
 let installed: string;
 
@@ -27,6 +28,8 @@ beforeAll(async () => {
   // The scripts would build dist/ anew under the feet of other tests; bin/setup has just built it the same way.
   await run('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], { cwd: ROOT });
   const [tarball = ''] = await readdir(folder);
+  const { stdout } = await run('tar', ['-tzf', join(folder, tarball)]);
+  packed = stdout.trimEnd().split('\n');
   const prefix = join(folder, 'prefix');
   const options = ['--prefix', prefix, '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund', '--offline'];
   await run('npm', ['install', '-g', ...options, join(folder, tarball)], { cwd: folder });
@@ -47,11 +50,9 @@ describe('the installed package', () => {
   }
 
   it('holds the bundle, the ready ceremonies and the licences, and nothing of the checkout', async () => {
-    const files = await readdir(installed);
-    expect(files.sort()).toEqual(
-      expect.arrayContaining(['LICENSE', 'README.md', 'bin', 'ceremonies', 'dist', 'package.json']),
-    );
-    expect(files).not.toEqual(expect.arrayContaining([expect.stringMatching(/^(src|test|node_modules|\.setup)$/)]));
+    // What npm installs beside it (a global install brings optional packages from its cache) is not asked here.
+    const top = new Set(packed.map((path) => path.split('/')[1]));
+    expect([...top].sort()).toEqual(['LICENSE', 'README.md', 'bin', 'ceremonies', 'dist', 'package.json']);
     expect(await readdir(join(installed, 'bin'))).toEqual(['quorate']);
     expect(await readdir(join(installed, 'dist'))).toEqual(
       expect.arrayContaining(['THIRD-PARTY-LICENSES.txt', 'openpgp', 'prebuilt']),
