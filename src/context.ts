@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ClusterConfig, Config, Policy } from './config.ts';
 import type { OpenPgp } from './openpgp/openpgp.ts';
+import type { Pkcs11 } from './pkcs11/library.ts';
 import type { Programs } from './programs/programs.ts';
 import type { SecretOutput } from './ui/secret-output.ts';
 import type { Format, Output, Prompts } from './ui/terminal.ts';
@@ -66,6 +67,8 @@ export interface Context {
   programs(): Promise<Programs>;
   /** OpenPGP with keys in files, loaded at the first call. */
   openpgp(): Promise<OpenPgp>;
+  /** PKCS#11 libraries, through which HSMs are reached, loaded at the first call. */
+  pkcs11(): Promise<Pkcs11>;
   /** Standard output for a secret: never a terminal. */
   secretOutput(): Promise<SecretOutput>;
   /** Ends idle connections, so that the process can end. */
@@ -124,6 +127,7 @@ export async function createContext(
     },
     programs: async () => (await import('./programs/programs.ts')).loadPrograms(env),
     openpgp: async () => (await import('./openpgp/openpgp.ts')).loadOpenPgp(),
+    pkcs11: async () => (await import('./pkcs11/library.ts')).loadPkcs11(),
     secretOutput: async () => (await import('./ui/secret-output.ts')).createSecretOutput(),
     close: () => {
       for (const peer of connected) peer.close();
