@@ -25,11 +25,12 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 /**
  * What packages require and quorate never reaches; leaving it out halves the start. VaultClient gives node-vault its own
  * transport (for axios), logging, validator, templates and endpoints; no verb of ours is another program, as
- * commander's may be.
+ * commander's may be; pg's other ways to its server are not for this one.
  */
 const DEAD_WEIGHT: Readonly<Record<string, readonly string[]>> = {
   'node-vault': ['axios', 'debug', 'tv4', 'mustache', './commands.js'],
   'commander': ['node:child_process'],
+  'pg': ['pg-native', 'pg-cloudflare'],
 };
 
 const withoutDeadWeight: Plugin = {

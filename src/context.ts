@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ClusterConfig, Config, Policy } from './config.ts';
+import type { Databases } from './database/database.ts';
 import type { OpenPgp } from './openpgp/openpgp.ts';
 import type { Pkcs11 } from './pkcs11/library.ts';
 import type { Programs } from './programs/programs.ts';
@@ -69,6 +70,8 @@ export interface Context {
   openpgp(): Promise<OpenPgp>;
   /** PKCS#11 libraries, through which HSMs are reached, loaded at the first call. */
   pkcs11(): Promise<Pkcs11>;
+  /** Logins to databases, for proofs; a driver is loaded at the first login. */
+  databases(): Promise<Databases>;
   /** Standard output for a secret: never a terminal. */
   secretOutput(): Promise<SecretOutput>;
   /** Ends idle connections, so that the process can end. */
@@ -128,6 +131,7 @@ export async function createContext(
     programs: async () => (await import('./programs/programs.ts')).loadPrograms(env),
     openpgp: async () => (await import('./openpgp/openpgp.ts')).loadOpenPgp(),
     pkcs11: async () => (await import('./pkcs11/library.ts')).loadPkcs11(),
+    databases: async () => (await import('./database/open.ts')).databases,
     secretOutput: async () => (await import('./ui/secret-output.ts')).createSecretOutput(),
     close: () => {
       for (const peer of connected) peer.close();
