@@ -1,7 +1,7 @@
 import type { Handle, PKCS11, Template } from 'pkcs11js';
 import type { Pkcs11js } from './addon.ts';
 import { answerOf, calling, failureOf } from './failure.ts';
-import { numberOf } from './token.ts';
+import { ulongOf } from './token.ts';
 
 export const KEY_CLASSES = ['secret', 'private', 'public'] as const;
 export type KeyClass = (typeof KEY_CLASSES)[number];
@@ -127,7 +127,7 @@ export function describeKey(pkcs11js: Pkcs11js, module: PKCS11, session: Handle,
   };
   const number = (type: number): number | undefined => {
     const value = read(type);
-    return value === undefined || value.length === 0 ? undefined : numberOf(value);
+    return value === undefined || value.length === 0 ? undefined : Number(ulongOf(value));
   };
   const flags = Object.fromEntries(
     Object.entries(KEY_FLAGS).map(([name, constant]) => [name, booleanOf(read(constants[constant] ?? 0))]),

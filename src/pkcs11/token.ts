@@ -27,8 +27,8 @@ export type TokenFlag = keyof typeof TOKEN_FLAGS;
 
 /** What a token says about itself, asked anew at each call. Text is as the token gives it, without the padding. */
 export interface TokenInfo {
-  /** The slot's number (CK_SLOT_ID), which some libraries change when a token is initialised or moved. */
-  readonly slot: number;
+  /** The slot's number (CK_SLOT_ID, up to 64 bits), which some libraries change when a token is initialised or moved. */
+  readonly slot: bigint;
   /** Empty before the token was initialised. */
   readonly label: string;
   readonly manufacturer: string;
@@ -49,15 +49,20 @@ export interface Token extends TokenInfo {
 /** Which token is meant. Several of these must all fit; none at all fits the only initialised token. */
 export interface TokenChoice {
   readonly label?: string;
-  readonly slot?: number;
+  readonly slot?: bigint;
   readonly serial?: string;
 }
 
 /** A CK_ULONG as pkcs11js hands it out: 4 or 8 bytes in the machine's order, which is little-endian where Node runs. */
-export function numberOf(handle: Uint8Array): number {
+export function ulongOf(handle: Uint8Array): bigint {
   let value = 0n;
   for (const byte of handle.toReversed()) value = (value << 8n) | BigInt(byte);
-  return Number(value);
+  return value;
+}
+
+/** A slot's number as people write it, `123` or `0x7b`; undefined when it is neither. */
+export function parseSlot(text: string): bigint | undefined {
+  return /^(?:0x[0-9a-f]{1,16}|\d{1,20})$/i.test(text) ? BigInt(text) : undefined;
 }
 
 const trimmed = (text: string): string => text.replace(/[\0 ]+$/, '');
@@ -72,7 +77,7 @@ export function readToken(module: PKCS11, handle: Handle): Token {
   ) as Record<TokenFlag, boolean>;
   return {
     handle,
-    slot: numberOf(handle),
+    slot: ulongOf(handle),
     // What an uninitialised token has for a label means nothing.
     label: flags.initialised ? trimmed(info.label) : '',
     manufacturer: trimmed(info.manufacturerID),
