@@ -4,23 +4,24 @@ import { join } from 'node:path';
 import type { Policy } from '../config.ts';
 import { isQuorateError, QuorateError } from '../errors.ts';
 import { syncFolder, writeExclusive } from '../files.ts';
+import type { Apart } from './apart/apart.ts';
 import type { Cluster, Finding, Run, Step } from './kind.ts';
 import { custodiansOf, type LoadedScript, scriptKeys } from './load.ts';
 import type { People } from './people.ts';
 import type { RecordEvent } from './record/events.ts';
-import { RECORD_FILE } from './record/folder.ts';
+import { RECORD_FILE, SCRIPT_FILE } from './record/folder.ts';
 import { finishFolder, hashOutputs, isFinished } from './record/outputs.ts';
 import { createRecord, type Recorder, reopenRecord } from './record/recorder.ts';
 import type { Roster } from './roster/schema.ts';
 import type { Custodian } from './script.ts';
 import type { CeremonyTools } from './tools.ts';
 
-export const SCRIPT_FILE = 'script.yaml';
-
 /** Everything a ceremony runs with, beside its script. */
 export interface CeremonySetting {
   readonly cluster: Cluster;
   readonly people: People;
+  /** The way to custodians who take part from their own machines; without one all are in the room. */
+  readonly apart?: Apart;
   readonly policy: Policy;
   readonly tools: CeremonyTools;
   readonly signal: AbortSignal;
@@ -253,7 +254,7 @@ async function actPeople(run: Run, acts: LoadedScript['script']['people']): Prom
 /** The files that the record speaks of. */
 function outputNames(recorder: Recorder): readonly string[] {
   const files = recorder.lines.flatMap((line) =>
-    line.event === 'share.issued' || line.event === 'roster' ? [line.file] : [],
+    line.event === 'share.issued' || line.event === 'roster' || line.event === 'receipt' ? [line.file] : [],
   );
   return [SCRIPT_FILE, ...new Set(files)];
 }

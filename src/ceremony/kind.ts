@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../errors.ts';
 import type { Policy } from '../config.ts';
 import type { Peer, Session } from '../vault/peer.ts';
+import type { Apart } from './apart/apart.ts';
 import type { CeremonyTools } from './tools.ts';
 import type { People } from './people.ts';
 import type { RecordEvent, RecordLine } from './record/events.ts';
@@ -35,6 +36,8 @@ export interface PeerLogin {
 export interface Run {
   readonly cluster: Cluster;
   readonly people: People;
+  /** The way to custodians who take part from their own machines; without one all are in the room. */
+  readonly apart?: Apart;
   readonly policy: Policy;
   readonly tools: CeremonyTools;
   /** The ceremony's folder; all outputs go there. */

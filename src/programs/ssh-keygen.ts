@@ -37,6 +37,11 @@ export interface SshKeygen {
   sign(request: SignRequest): Promise<Uint8Array>;
   /** Whether `identity` signed exactly these bytes. Throws as `RunProgram`, and `file-missing` for `allowedSigners`. */
   verify(request: VerifyRequest): Promise<Verified>;
+  /**
+   * Whether the signature is one of exactly these bytes by the key that it names, whosever that is: the caller compares
+   * `key` with the fingerprint that it trusts.
+   */
+  check(request: Pick<VerifyRequest, 'namespace' | 'signature' | 'bytes' | 'signal'>): Promise<Verified>;
   /** The principals that the checker's file has for the key that made `signature`; none when it has none. */
   findPrincipals(request: {
     readonly allowedSigners: string;
@@ -79,6 +84,19 @@ export function sshKeygen(run: RunProgram): SshKeygen {
       const { status, stdout } = await run({
         program: PROGRAM,
         args: ['-Y', 'verify', '-f', allowedSigners, '-I', identity, '-n', namespace, '-s', signature],
+        stdin: bytes,
+        statuses: 'any',
+        timeout: CHECK_TIMEOUT,
+        ...withSignal(signal),
+      });
+      const key = status === 0 ? GOOD.exec(new TextDecoder().decode(stdout))?.[1] : undefined;
+      return key === undefined ? { ok: false } : { ok: true, key };
+    },
+
+    async check({ namespace, signature, bytes, signal }) {
+      const { status, stdout } = await run({
+        program: PROGRAM,
+        args: ['-Y', 'check-novalidate', '-n', namespace, '-s', signature],
         stdin: bytes,
         statuses: 'any',
         timeout: CHECK_TIMEOUT,

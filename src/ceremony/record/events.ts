@@ -173,6 +173,8 @@ const EVENTS = {
     nonce: v.optional(line),
   }),
   'share.refused': v.strictObject({ step, who: v.optional(line), reason: line, peer: v.optional(line) }),
+  /** What a custodian who was not in the room handed over: signed by their key, and kept as a file. */
+  'receipt': v.strictObject({ step, who: line, ssh, file: line, digest, answer: spoken }),
   'roster': v.strictObject({ step, generation: whole, file: line, digest }),
   'write': v.strictObject({ step, peer: line, request: line, fields: v.array(line), status: whole }),
   'login': v.strictObject({ step, method: line, mount: line, policies: v.array(line), root: v.boolean() }),

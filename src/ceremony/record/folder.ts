@@ -7,6 +7,7 @@ import { fileError } from '../../files.ts';
 
 /** The names in a ceremony's folder that quorate itself gives. */
 export const RECORD_FILE = 'record.jsonl';
+export const SCRIPT_FILE = 'script.yaml';
 export const REPORT_FILE = 'report.html';
 export const SUMS_FILE = 'SHA256SUMS';
 export const CHECK_FILE = 'CHECK.txt';

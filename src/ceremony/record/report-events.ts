@@ -29,6 +29,7 @@ const TITLES: Readonly<Record<EventName, string>> = {
   'share.proved': 'Share proved readable',
   'share.accepted': 'Share accepted',
   'share.refused': 'Share refused',
+  'receipt': 'Receipt of a custodian apart',
   'roster': 'Roster written',
   'write': 'Written',
   'login': 'Login',

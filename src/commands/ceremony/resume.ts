@@ -21,14 +21,14 @@ export const command = defineCommand({
     },
   ],
   async run(context, values, [record = '']) {
-    const [{ loadScript }, { locateRecord }, { readRecord }, { SCRIPT_FILE }, { conduct, placeRoster }] =
-      await Promise.all([
+    const [{ loadScript }, { locateRecord, SCRIPT_FILE }, { readRecord }, { conduct, placeRoster }] = await Promise.all(
+      [
         import('../../ceremony/load.ts'),
         import('../../ceremony/record/folder.ts'),
         import('../../ceremony/record/read.ts'),
-        import('../../ceremony/engine.ts'),
         import('./conduct.ts'),
-      ]);
+      ],
+    );
     const place = await locateRecord(resolve(context.cwd, record));
     const { lines } = await readRecord(place.record);
     const opened = lines[0];

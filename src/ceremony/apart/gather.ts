@@ -1,0 +1,203 @@
+import { join } from 'node:path';
+import { isQuorateError, QuorateError } from '../../errors.ts';
+import { readText } from '../../files.ts';
+import type { Run } from '../kind.ts';
+import { SCRIPT_FILE } from '../record/folder.ts';
+import type { ShareSet } from '../rotation/share-set.ts';
+import { surveyPeers } from '../survey.ts';
+import type { Apart } from './apart.ts';
+import { checkReceipt, INVITATION, type Signer } from './check.ts';
+import { type Invitation, invitationDigest } from './invitation.ts';
+import { keepReceipt } from './keeping.ts';
+import { parseReceipt, type ReceiptBody } from './receipt.ts';
+import type { Task } from './task.ts';
+
+const POLL = 1000;
+/** A receipt travels slower than a share: only after this is it called missing. */
+const TELL_AFTER = 5000;
+/** After the servers have said that all is done; from then on a receipt only explains it. */
+const LOST_AFTER = 900_000;
+
+/** Where the servers stand, which is what decides; receipts say who, and bring what only one of them was told. */
+export interface Standing {
+  /** How many shares count, all that were needed included. */
+  readonly counted: number;
+  readonly needed: number;
+  /** No further share is wanted: it is done, or gone. */
+  readonly over: boolean;
+  readonly peers: readonly { readonly name: string; readonly status: string }[];
+}
+
+export interface Gathering {
+  readonly task: Task;
+  readonly set: ShareSet;
+  /** Whose receipts count; the roster's holders when left out. */
+  readonly signers?: readonly Signer[];
+  look(held: readonly ReceiptBody[]): Promise<Standing>;
+  /** Receipts from before an interruption that still count, by their custodians. */
+  readonly before?: number;
+}
+
+export interface Gathered {
+  /** `fell`: the set was wrong, and the server counts from zero again. `nobody`: people say that no other will come. */
+  readonly kind: 'over' | 'fell' | 'nobody';
+  readonly receipts: readonly ReceiptBody[];
+}
+
+/**
+ * The one place where a ceremony turns to custodians who are not in the room: invites them, watches the servers, and
+ * takes their signed receipts until the servers say that it is over and all receipts are here, or nobody hands in
+ * another. A receipt that is not right is refused by name, and nothing else happens.
+ * @throws QuorateError `roster-invalid` when nobody has an SSH key; whatever `look` throws.
+ */
+export async function gather(run: Run, apart: Apart, gathering: Gathering): Promise<Gathered> {
+  const signers = gathering.signers ?? signersOf(gathering.set);
+  const invitation = await invite(run, apart, gathering, signers);
+  const held: ReceiptBody[] = [];
+  const { before = 0 } = gathering;
+  let [top, told, movedAt, overAt] = [0, 0, Date.now(), 0];
+  for (;;) {
+    run.signal.throwIfAborted();
+    const { counted, needed, over, peers } = await gathering.look(held);
+    if (counted > top) movedAt = Date.now();
+    const fell = (!over && counted < top) || held.some(({ said }) => said.some(({ answer }) => answer === 'wrong set'));
+    if (fell) return { kind: 'fell', receipts: held };
+    top = Math.max(top, counted);
+    const missing = counted - held.length - before;
+    if (over && overAt === 0) overAt = Date.now();
+    if (over && missing <= 0) return { kind: 'over', receipts: held };
+    if (missing > 0 && counted !== told && Date.now() - movedAt > TELL_AFTER) {
+      told = counted;
+      tellMissing(run, { counted, needed, missing, peers, over });
+    }
+    const text = over && Date.now() - overAt > LOST_AFTER ? null : await apart.next(POLL);
+    if (text === undefined) continue;
+    if (text !== null) await take(run, apart, invitation, signers, held, text);
+    else if (over) return await giveUp(run, held, missing);
+    else return { kind: 'nobody', receipts: held };
+  }
+}
+
+/** Those who hold these shares, with what their receipts must say of them. */
+export function signersOf({ roster, name }: ShareSet): readonly Signer[] {
+  if (roster === undefined) {
+    throw new QuorateError('roster-invalid', `without a roster nobody can tell whose receipts count for ${name}`, {
+      hint: 'Name the roster in quorate.yaml, with the SSH keys of its holders.',
+    });
+  }
+  return roster.shares.map(({ holder, ssh, x, fingerprint }) => ({
+    holder,
+    ssh,
+    share: { x, fingerprint: `sha256:${fingerprint.sha256}` },
+  }));
+}
+
+/** How often a set of shares has turned out wrong; a resumed ceremony counts the same. */
+function roundOf(run: Run): number {
+  return run.events.filter((one) => one.event === 'share.refused' && one.reason === 'shares-wrong').length;
+}
+
+async function invite(
+  run: Run,
+  apart: Apart,
+  { task, set }: Gathering,
+  signers: readonly Signer[],
+): Promise<Invitation> {
+  const without = signers.filter(({ ssh }) => ssh === undefined).map(({ holder }) => holder);
+  if (without.length === signers.length) {
+    throw new QuorateError(
+      'roster-invalid',
+      'no custodian has an SSH key in the roster, so that no receipt can count',
+      {
+        hint: 'Custodians enroll with --ssh-key; in scripts their key stands under ssh.',
+      },
+    );
+  }
+  if (without.length > 0) run.people.say(`  ${without.join(', ')}: no SSH key is known, so that no receipt can count.`);
+  const opened = run.events.find((one) => one.event === 'ceremony.opened');
+  const started = run.events.findLast((one) => one.event === 'step.started');
+  if (opened?.event !== 'ceremony.opened' || started?.event !== 'step.started') {
+    throw new QuorateError('bug', 'an invitation before the first step');
+  }
+  const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
+  const clusterId = surveys.find(({ seal }) => seal?.clusterId !== undefined)?.seal?.clusterId;
+  const administrator = run.events.find((one) => one.event === 'participant' && one.role === 'administrator');
+  const invitation: Invitation = {
+    invitation: 1,
+    ceremony: opened.id,
+    ...(administrator?.event === 'participant' ? { administrator: administrator.name } : {}),
+    script: await readText(join(run.folder, SCRIPT_FILE)),
+    step: { number: started.step, id: started.id, title: started.title },
+    task,
+    round: roundOf(run),
+    ...(clusterId === undefined ? {} : { clusterId }),
+    peers: run.cluster.peers.map(({ name, certificate }) => ({
+      name,
+      ...(certificate === undefined ? {} : { certificate }),
+    })),
+    wanted: set.name,
+    ...(set.roster === undefined ? {} : { roster: set.roster }),
+    rehearsal: opened.id.includes('-rehearsal-'),
+  };
+  await run.record({
+    event: 'check',
+    code: INVITATION,
+    ok: true,
+    finding: `custodians were invited to take part from their own machines (${task.give})`,
+    facts: { digest: invitationDigest(invitation), nonce: task.nonce },
+  });
+  await apart.invite(invitation);
+  return invitation;
+}
+
+async function take(
+  run: Run,
+  apart: Apart,
+  invitation: Invitation,
+  signers: readonly Signer[],
+  held: ReceiptBody[],
+  text: string,
+): Promise<void> {
+  let who: string | undefined;
+  try {
+    const receipt = parseReceipt(text);
+    who = receipt.body.custodian;
+    const key = await apart.signer(receipt);
+    const { ssh = '' } = checkReceipt(run, invitation, signers, held, receipt, key);
+    await keepReceipt(run, receipt, ssh);
+    held.push(receipt.body);
+    const said = receipt.body.said.map(({ peer, answer }) => `${peer}: ${answer}`).join(', ');
+    run.people.say(`  receipt of ${who}   ${said}`);
+  } catch (error) {
+    if (!isQuorateError(error) || error.code === 'cancelled' || error.code === 'bug') throw error;
+    await run.record({ event: 'share.refused', ...(who === undefined ? {} : { who }), reason: error.code });
+    run.people.say(`  refused: ${error.message}`);
+    if (error.hint !== undefined) run.people.say(`  ${error.hint}`);
+  }
+}
+
+function tellMissing(
+  run: Run,
+  { counted, needed, peers, missing, over }: Standing & { readonly missing: number },
+): void {
+  const where = peers.map(({ name, status }) => `${name} ${status}`).join(', ');
+  const what = missing === 1 ? 'one receipt is' : `${missing.toString()} receipts are`;
+  run.people.say(
+    over
+      ? `  ${where}: all that was needed is given; ${what} missing.`
+      : `  ${where}: ${counted.toString()} of ${needed.toString()} count; ${what} missing.`,
+  );
+  run.people.say('  Have them run the same quorate ceremony join again: it gives the receipt once more.');
+  if (over) run.people.say('  Type "lost" when it will not come.');
+}
+
+async function giveUp(run: Run, held: readonly ReceiptBody[], missing: number): Promise<Gathered> {
+  await run.record({
+    event: 'exception',
+    expected: 'a signed receipt for each share that counts',
+    happened: `${missing.toString()} did not come`,
+    decision: 'went on by what the servers say',
+    by: 'administrator',
+  });
+  return { kind: 'over', receipts: held };
+}
