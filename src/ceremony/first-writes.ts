@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { isDeepStrictEqual } from 'node:util';
+import { sameValue } from '../difference.ts';
 import { isQuorateError, QuorateError } from '../errors.ts';
 import type { Session } from '../vault/peer.ts';
 import type { Run } from './kind.ts';
@@ -101,38 +101,4 @@ export async function readBack(session: Session, path: string): Promise<unknown>
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/**
- * Whether the server has what was written, in its own form: durations become seconds, text lists become arrays, a
- * list of policies is sorted, and what was not written may have been filled in.
- */
-export function sameValue(written: unknown, read: unknown): boolean {
-  if (isDeepStrictEqual(written, read)) return true;
-  if (isObject(written))
-    return isObject(read) && Object.entries(written).every(([key, value]) => sameValue(value, read[key]));
-  if (Array.isArray(written) || Array.isArray(read)) return isDeepStrictEqual(asSet(written), asSet(read));
-  if (typeof written === 'string' && typeof read === 'number') return seconds(written) === read;
-  if (isPlain(written) && isPlain(read)) return String(written).trim() === String(read).trim();
-  return false;
-}
-
-/** A list, or text with commas between its members, without regard to order. */
-function asSet(value: unknown): readonly string[] {
-  const list: readonly unknown[] = Array.isArray(value) ? value : String(value).split(',');
-  return list.map((member) => (isPlain(member) ? String(member).trim() : JSON.stringify(member))).sort();
-}
-
-function isPlain(value: unknown): value is string | number | boolean {
-  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
-}
-
-function seconds(duration: string): number | undefined {
-  const units: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 };
-  const parts = [...duration.matchAll(/(\d+)([smhd]?)/g)];
-  if (parts.map((part) => part[0]).join('') !== duration) return undefined;
-  return parts.reduce(
-    (sum, [, count, unit]) => sum + Number(count) * (units[unit === '' || unit === undefined ? 's' : unit] ?? 1),
-    0,
-  );
 }

@@ -1,9 +1,9 @@
+import { diffLines, sameValue } from '../../difference.ts';
 import { isQuorateError } from '../../errors.ts';
 import type { Session } from '../../vault/peer.ts';
-import { flatten, readBack, sameValue } from '../first-writes.ts';
+import { flatten, readBack } from '../first-writes.ts';
 import type { Finding } from '../kind.ts';
 import { looksSecret } from '../record/events.ts';
-import { diffLines } from './line-diff.ts';
 import { type Action, actionTitle, type Plan } from './schema.ts';
 
 const LONGEST = 200;

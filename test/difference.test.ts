@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { diffLines } from '../../../src/ceremony/plan/line-diff.ts';
+import { diffLines } from '../src/difference.ts';
 
 const text = fc
   .array(fc.constantFrom('a', 'b', 'c', 'path "x" {}'), { maxLength: 12 })
