@@ -1,8 +1,9 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll } from 'vitest';
+import { beforeAll } from 'vitest';
 import { type ClusterOptions, startCluster, type ThrowawayCluster } from '../../src/rehearsal/cluster.ts';
+import { atEnd } from './at-end.ts';
 import { baoBinary } from './bao-binary.ts';
 import { at, call, type HttpOptions, type HttpReply } from './http.ts';
 import { vaultBinary } from './vault-binary.ts';
@@ -32,7 +33,7 @@ const folders: string[] = [];
 const clusters: ThrowawayCluster[] = [];
 
 // Whatever a test file started is gone when it ends.
-afterAll(async () => {
+atEnd(async () => {
   await Promise.all(clusters.splice(0).map((cluster) => cluster.remove()));
   await Promise.all(folders.splice(0).map((folder) => rm(folder, { recursive: true, force: true })));
 });

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
 import { programRunner } from '../../src/programs/run.ts';
 import { createCustodians, type MadeUpCustodian } from '../../src/rehearsal/custodians.ts';
+import { atEnd } from './at-end.ts';
 import { temporaryFolder } from './cluster.ts';
 
 const cleanUps: (() => Promise<void>)[] = [];
 
-afterAll(async () => {
+atEnd(async () => {
   await Promise.all(cleanUps.splice(0).map((cleanUp) => cleanUp()));
 });
 

@@ -3,8 +3,8 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { createServer, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll } from 'vitest';
 import type { ThrowawayCluster } from '../../src/rehearsal/cluster.ts';
+import { atEnd } from './at-end.ts';
 
 /** What goes wrong with a request that a rule names. */
 export type Fault =
@@ -19,7 +19,14 @@ export type Fault =
   /** The peer has done what was asked, and says 500, as it does when its audit device cannot take the answer. */
   | { readonly kind: 'internal-error' }
   /** The peer has answered, and the client waits for ever. */
-  | { readonly kind: 'freeze' };
+  | { readonly kind: 'freeze' }
+  /** All goes well on the wire; something happens before the peer gets the request, meanwhile, or after the client got the reply. */
+  | {
+      readonly kind: 'around';
+      readonly before?: () => Promise<unknown>;
+      readonly meanwhile?: () => void;
+      readonly after?: () => Promise<unknown>;
+    };
 
 export interface Rule {
   /** Default: any. */
@@ -31,6 +38,9 @@ export interface Rule {
   readonly times?: number;
   readonly skip?: number;
 }
+
+/** Asked for each request, before the rules; what it returns happens to that request. */
+export type Watcher = (request: string) => Fault | undefined;
 
 export interface CuttingProxy {
   readonly address: string;
@@ -58,7 +68,7 @@ interface ActiveRule extends Rule {
 
 const proxies: CuttingProxy[] = [];
 
-afterAll(async () => {
+atEnd(async () => {
   await Promise.all(proxies.splice(0).map((proxy) => proxy.close()));
 });
 
@@ -66,7 +76,11 @@ afterAll(async () => {
  * Stands in front of one peer of a real cluster, with the peer's own certificate, and passes everything on, except
  * where a rule says how the connection fails. The peer does what it does; only the wire is bad.
  */
-export async function startCuttingProxy(cluster: ThrowawayCluster, index = 0): Promise<CuttingProxy> {
+export async function startCuttingProxy(
+  cluster: ThrowawayCluster,
+  index = 0,
+  watcher: Watcher = () => undefined,
+): Promise<CuttingProxy> {
   const peer = cluster.peers[index];
   if (peer === undefined) throw new Error(`the cluster has no peer ${index.toString()}`);
   const ca = readFileSync(cluster.caFile);
@@ -78,14 +92,19 @@ export async function startCuttingProxy(cluster: ThrowawayCluster, index = 0): P
     const path = (incoming.url ?? '').replace(/^\/v1\//, '').replace(/\?.*$/, '');
     requests.push(`${method} ${path}`);
     const body = await readAll(incoming);
-    const rule = strike(rules, method, path);
-    if (rule?.fault.kind === 'before-request') {
+    const watched = watcher(`${method} ${path}`);
+    const rule = watched === undefined ? strike(rules, method, path) : undefined;
+    const fault = watched ?? rule?.fault;
+    if (fault?.kind === 'before-request') {
       outgoing.socket?.destroy();
-      rule.struck();
+      rule?.struck();
       return;
     }
-    const reply = await forward(new URL(incoming.url ?? '/', peer.address), method, incoming.headers, body, ca);
-    await answer(outgoing, reply, rule?.fault);
+    if (fault?.kind === 'around') await fault.before?.();
+    const replied = forward(new URL(incoming.url ?? '/', peer.address), method, incoming.headers, body, ca);
+    if (fault?.kind === 'around') fault.meanwhile?.();
+    await answer(outgoing, await replied, fault);
+    if (fault?.kind === 'around') await fault.after?.();
     rule?.struck();
   };
 

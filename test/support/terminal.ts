@@ -1,6 +1,6 @@
 import { type IPty, spawn } from '@lydell/node-pty';
 import xterm from '@xterm/headless';
-import { afterAll } from 'vitest';
+import { atEnd } from './at-end.ts';
 
 const KEYS = {
   'enter': '\r',
@@ -36,7 +36,7 @@ export interface TerminalExit {
 
 const terminals: TestTerminal[] = [];
 
-afterAll(() => {
+atEnd(() => {
   for (const terminal of terminals.splice(0)) terminal.kill('SIGKILL');
 });
 
