@@ -4,9 +4,10 @@ import type { CallOptions, Reply, Session } from '../vault/peer.ts';
 import type { Finding } from './kind.ts';
 
 /**
- * One ceremony at a time for each cluster: an entry in a KV store, version 2, that is only ever written with
- * check-and-set, so that of two who write at once one is refused (20 writers with the same version: one 200, 19 times
- * 400; OpenBao 2.7.2). Nothing in it is secret, and time never frees it: see `acquireLock`.
+ * One ceremony at a time for each cluster with all its namespaces: an entry in a KV store, version 2, of the root
+ * namespace that is only ever written with check-and-set, so that of two who write at once one is refused (20 writers
+ * with the same version: one 200, 19 times 400; OpenBao 2.7.2). Nothing in it is secret, and time never frees it: see
+ * `acquireLock`.
  */
 
 /** Where the entry is. The ceremony policy of ceremonies/init.yaml allows this place and no other. */
@@ -119,7 +120,7 @@ export async function releaseLock(
 /** The lock as it is now. @throws QuorateError `denied`, `server-error`, `server-response`. */
 export async function readLock(session: Session, options: LockOptions = {}): Promise<LockState> {
   const path = dataPath(options.place);
-  const reply = await session.request('GET', path, undefined, calling(options));
+  const reply = await session.inNamespace('').request('GET', path, undefined, calling(options));
   const data = field(reply.body, 'data');
   const version = field(field(data, 'metadata'), 'version');
   if (reply.status === 404) {
@@ -193,7 +194,7 @@ async function writeLock(
   const data = holder ?? { ceremony: '', kind: '', who: '', nonce: '' };
   let reply: Reply;
   try {
-    reply = await session.request('POST', path, { data, options: { cas: version } }, calling(options));
+    reply = await session.inNamespace('').request('POST', path, { data, options: { cas: version } }, calling(options));
   } catch (error) {
     if (isQuorateError(error, 'server-unreachable') || isQuorateError(error, 'server-timeout')) return;
     throw error;

@@ -7,6 +7,8 @@ import { Secret } from '../secret.ts';
 import { failure, openSession, success } from './session.ts';
 import type { PeerSettings } from './settings.ts';
 
+const UNSEAL = 'sys/unseal';
+
 /**
  * A peer to speak to. Nothing is sent and no file is read before the first call; the files' faults (`file-missing`,
  * `file-mode`, `file-invalid`) come from there. Calls on the peer itself carry no token and no namespace.
@@ -29,7 +31,7 @@ export function connectPeer(settings: PeerSettings): Peer {
   };
 
   const unsealCall = async (body: Readonly<Record<string, unknown>>, options?: CallOptions): Promise<SealStatus> => {
-    const call: Call = { ...options, method: 'POST', path: 'sys/unseal', body, repeatable: false };
+    const call: Call = { ...options, method: 'POST', path: UNSEAL, body, repeatable: false };
     const reply = await client.call(call);
     if (reply.status !== 200) throw unsealError(name, reply);
     return readSealStatus(name, reply.body);
@@ -38,6 +40,9 @@ export function connectPeer(settings: PeerSettings): Peer {
   const peer: Peer = {
     name,
     address: settings.address,
+    namespace: '',
+    sealPath: 'sys/seal',
+    unsealPath: UNSEAL,
     get certificate() {
       return client.transport.certificate;
     },
@@ -159,7 +164,8 @@ function replyLost(name: string): QuorateError {
 const NOT_A_SHARE = ['shorter than minimum', 'longer than maximum', 'must be a valid hex or base64 string'];
 const WRONG_SET = ['message authentication failed', 'failed to compute combined key', 'invalid key', 'unseal failed'];
 
-function unsealError(name: string, reply: ServerReply): QuorateError {
+/** What a refused share means: `not-initialised`, `share-invalid`, `shares-wrong`, or as `failure`. */
+export function unsealError(name: string, reply: Pick<ServerReply, 'status' | 'errors'>): QuorateError {
   const says = (texts: readonly string[]): boolean =>
     reply.errors.some((line) => texts.some((text) => line.toLowerCase().includes(text)));
   if (says(['is not initialized'])) {
@@ -175,5 +181,5 @@ function unsealError(name: string, reply: ServerReply): QuorateError {
       hint: 'At least one is wrong, given twice, or of another cluster or generation. All must be given again.',
     });
   }
-  return failure(name, 'POST', 'sys/unseal', reply);
+  return failure(name, 'POST', UNSEAL, reply);
 }

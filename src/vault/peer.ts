@@ -138,7 +138,8 @@ export interface Session {
    */
   upload(path: string, source: UploadSource, options?: CallOptions): Promise<Download>;
   /**
-   * The same login in another namespace, named from the root (OpenBao, or Vault Enterprise; elsewhere its requests
+   * The same login in another namespace, named from the root; `''` is the root itself, where Raft, health, audit and the
+   * ceremony lock are (OpenBao, or Vault Enterprise; elsewhere its requests
    * throw `server-unsupported`). It shares the token: closing one session closes the other.
    */
   inNamespace(namespace: string): Session;
@@ -155,6 +156,11 @@ export interface Session {
 export interface Peer {
   readonly name: string;
   readonly address: string;
+  /** Whose seal it speaks of: empty for the server's own, else a namespace from the root on (`enterNamespace`). */
+  readonly namespace: string;
+  /** Where that seal is closed, and where it takes shares: API paths from the root. */
+  readonly sealPath: string;
+  readonly unsealPath: string;
   /** SHA-256 of the peer's leaf certificate (hex), once a TLS connection has been made. */
   readonly certificate: string | undefined;
   sealStatus(options?: CallOptions): Promise<SealStatus>;

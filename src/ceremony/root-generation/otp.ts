@@ -5,9 +5,12 @@ import type { Flavour } from '../../vault/flavour.ts';
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
-/** How root tokens look: 26 characters on OpenBao 2.7.2, 28 on Vault 1.14.0. The OTP is as long. */
+/**
+ * How root tokens look: 26 characters on OpenBao 2.7.2, with `.` and the namespace's id behind in a namespace, and 28 on
+ * Vault 1.14.0. The OTP is as long.
+ */
 const SHAPES: Readonly<Record<Flavour, RegExp>> = {
-  openbao: /^s\.[A-Za-z0-9]{24}$/,
+  openbao: /^s\.[A-Za-z0-9]{24}(\.[A-Za-z0-9]{1,16})?$/,
   vault: /^hvs\.[A-Za-z0-9]{24}$/,
 };
 

@@ -52,7 +52,9 @@ async function lookUp(session: Session, accessor: string): Promise<RootToken | u
   if (reply.status !== 200) return undefined;
   const { policies, path } = payloadOf(reply);
   if (!Array.isArray(policies) || !policies.includes('root')) return undefined;
-  return { accessor, generated: path === 'auth/token/root' };
+  // In a namespace `namespaces/UUID/auth/token/root` (OpenBao 2.7.2).
+  const generated = typeof path === 'string' && /^(namespaces\/[^/]+\/)?auth\/token\/root$/.test(path);
+  return { accessor, generated };
 }
 
 /** Writes the root tokens of now into the record, so that those that come later are known for what they are. */

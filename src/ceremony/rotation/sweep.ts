@@ -60,8 +60,9 @@ export async function lookForOperations(run: Pick<Run, 'cluster' | 'login' | 'si
 
 async function held(session: Session): Promise<readonly UnderWay[]> {
   const { flavour, sealed } = await session.peer.sealStatus({ timeout: LOOK_TIMEOUT });
-  // Nothing outlives the sealing of a peer: it is all in memory.
-  if (sealed) return [];
+  // Nothing outlives the sealing of a peer: it is all in memory. What is under way in a namespace does outlive its
+  // sealing, and answers 503 until it is unsealed (OpenBao 2.7.2).
+  if (sealed && session.peer.namespace === '') return [];
   if (flavour !== 'openbao') return ask(session, false);
   const deadline = Date.now() + OWN_ANSWERS;
   for (;;) {
@@ -102,7 +103,7 @@ async function ask(session: Session, legacy: boolean): Promise<readonly UnderWay
  * `unknown` (OpenBao 2.7.2).
  */
 async function answersForItself(session: Session): Promise<boolean> {
-  const health = await session.request('GET', 'sys/health', undefined, { timeout: LOOK_TIMEOUT });
+  const health = await session.inNamespace('').request('GET', 'sys/health', undefined, { timeout: LOOK_TIMEOUT });
   return payloadOf(health)['replication_performance_mode'] !== 'unknown';
 }
 

@@ -69,7 +69,7 @@ export async function votersHealthy(
 
 async function readState(run: Pick<Run, 'signal'>, session: Session): Promise<Autopilot | Finding> {
   const path = 'sys/storage/raft/autopilot/state';
-  const reply = await session.request('GET', path, undefined, { signal: run.signal });
+  const reply = await session.inNamespace('').request('GET', path, undefined, { signal: run.signal });
   const parsed = v.safeParse(autopilot, payloadOf(reply));
   if (reply.status === 200 && parsed.success) return parsed.output;
   return {

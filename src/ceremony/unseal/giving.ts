@@ -61,7 +61,7 @@ async function recordAccepted(
     event: 'share.accepted',
     x: share.x,
     peer: target.peer.name,
-    request: 'POST sys/unseal',
+    request: `POST ${target.peer.unsealPath}`,
     expected: last ? { sealed: false } : { sealed: true, progress: target.seal.progress + 1 },
     actual: { sealed: after.sealed, progress: after.progress },
     ...(admission.holder === undefined ? {} : { who: admission.holder }),
@@ -140,7 +140,7 @@ async function settleFault(
     await run.record({
       event: 'request',
       peer: target.peer.name,
-      request: 'POST sys/unseal',
+      request: `POST ${target.peer.unsealPath}`,
       expected: { answer: true },
       actual: { answer: error.code, sealed: seal.sealed, progress: seal.progress },
     });
