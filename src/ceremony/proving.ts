@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { QuorateError } from '../errors.ts';
 import { readBounded } from '../files.ts';
+import { proveApart } from './apart/showing.ts';
 import type { Run } from './kind.ts';
 import type { RecordLine } from './record/events.ts';
 import type { RosterEntry } from './roster/schema.ts';
@@ -22,11 +23,17 @@ export interface ToProve {
   readonly generation: number;
 }
 
+function notOwn(name: string, other: string): QuorateError {
+  return new QuorateError('share-owner', `${name} gave the fingerprint of ${other}'s share`, {
+    hint: `Resume, and have ${name} decrypt what was issued to them.`,
+  });
+}
+
 /**
  * Has one custodian decrypt their share, and records its fingerprint.
  * @throws QuorateError `share-owner` for a share that somebody else has proved: the wrong file was decrypted.
  */
-export async function proveShare(run: Run, { name, pgp, file, single, taken, generation }: ToProve): Promise<void> {
+async function proveShare(run: Run, { name, pgp, file, single, taken, generation }: ToProve): Promise<void> {
   const proof = await run.people.prove({
     holder: name,
     file: join(run.folder, file),
@@ -37,9 +44,7 @@ export async function proveShare(run: Run, { name, pgp, file, single, taken, gen
   });
   const other = taken.get(proof.x);
   if (other !== undefined) {
-    throw new QuorateError('share-owner', `${name} gave the fingerprint of ${other}'s share`, {
-      hint: `Resume, and have ${name} decrypt ${file}.`,
-    });
+    throw notOwn(name, other);
   }
   await run.record({
     event: 'share.proved',
@@ -50,6 +55,41 @@ export async function proveShare(run: Run, { name, pgp, file, single, taken, gen
     generation,
     how: proof.how,
   });
+}
+
+/** Has each of these prove their share: one after the other in the room, in any order when they are apart. */
+export async function proveShares(
+  run: Run,
+  issued: readonly (Omit<ToProve, 'taken'> & { readonly ssh?: string | undefined })[],
+  /** The proofs so far. */
+  proofs: () => ReadonlyMap<string, ProvedShare>,
+): Promise<void> {
+  const taken = (): ReadonlyMap<string, string> => new Map([...proofs()].map(([who, { x }]) => [x, who]));
+  const left = issued.filter(({ name }) => !proofs().has(name));
+  if (run.apart === undefined) {
+    for (const one of left) await proveShare(run, { ...one, taken: taken() });
+    return;
+  }
+  const messages = await Promise.all(
+    left.map(async (one) => ({ ...one, ciphertext: await readBounded(join(run.folder, one.file)) })),
+  );
+  await proveApart(run, run.apart, messages, async ({ custodian, x, fingerprint, proof }) => {
+    const other = taken().get(x);
+    if (other !== undefined) throw notOwn(custodian, other);
+    const generation = left[0]?.generation ?? 0;
+    const how = 'on their own machine, by a receipt with their signature';
+    await run.record({ event: 'share.proved', who: custodian, x, salt: proof.salt, fingerprint, generation, how });
+  });
+  const missing = left.filter(({ name }) => !proofs().has(name)).map(({ name }) => name);
+  if (missing.length > 0) {
+    throw new QuorateError(
+      'ceremony-interrupted',
+      `${missing.join(', ')} did not prove that they can read their share`,
+      {
+        hint: 'Resume the ceremony when they can take part.',
+      },
+    );
+  }
 }
 
 /** The proofs of a ceremony so far, the latest of each custodian. */

@@ -25,6 +25,8 @@ export interface Standing {
   readonly needed: number;
   /** No further share is wanted: it is done, or gone. */
   readonly over: boolean;
+  /** The set was wrong, and the server counts from zero again, where `counted` alone does not show it. */
+  readonly fell?: boolean;
   readonly peers: readonly { readonly name: string; readonly status: string }[];
 }
 
@@ -58,10 +60,10 @@ export async function gather(run: Run, apart: Apart, gathering: Gathering): Prom
   let [top, told, movedAt, overAt] = [0, 0, Date.now(), 0];
   for (;;) {
     run.signal.throwIfAborted();
-    const { counted, needed, over, peers } = await gathering.look(held);
+    const { counted, needed, over, peers, fell = false } = await gathering.look(held);
     if (counted > top) movedAt = Date.now();
-    const fell = (!over && counted < top) || held.some(({ said }) => said.some(({ answer }) => answer === 'wrong set'));
-    if (fell) return { kind: 'fell', receipts: held };
+    const wrong = held.some(({ said }) => said.some(({ answer }) => answer === 'wrong set'));
+    if (fell || wrong || (!over && counted < top)) return { kind: 'fell', receipts: held };
     top = Math.max(top, counted);
     const missing = counted - held.length - before;
     if (over && overAt === 0) overAt = Date.now();

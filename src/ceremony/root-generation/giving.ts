@@ -1,9 +1,9 @@
 import { isQuorateError, QuorateError } from '../../errors.ts';
-import type { Reply } from '../../vault/peer.ts';
+import type { Reply, Session } from '../../vault/peer.ts';
 import type { Given } from '../asking.ts';
 import type { Run } from '../kind.ts';
 import type { Leadership } from '../leadership.ts';
-import { shareText } from '../share.ts';
+import { type Share, shareText } from '../share.ts';
 import { payloadOf } from '../rotation/replies.ts';
 import { type AttemptStatus, readAttempt } from './attempt.ts';
 
@@ -20,6 +20,10 @@ export type Outcome =
 /** Recorded before the share that may make the token, so that a lost reply is known after a crash as well. */
 const LAST = 'about to give the share that completes the root token';
 const NOTHING = 'no root token came of the last share';
+
+export async function recordLast(run: Run): Promise<void> {
+  await run.record({ event: 'note', text: LAST });
+}
 
 /** Whether a last share was given after which no token has been revoked: one may be alive. */
 export function isUnsettled(run: Pick<Run, 'events'>): boolean {
@@ -55,12 +59,12 @@ export async function giveShare(
     return fallen(error);
   }
   const last = attempt.progress + 1 >= attempt.required;
-  if (last) await run.record({ event: 'note', text: LAST });
+  if (last) await recordLast(run);
   for (const again of [false, true]) {
-    const answer = await send(leadership, attempt, given);
+    const answer = await sendShare(session, attempt.nonce, given.share);
     const outcome =
       'status' in answer && answer.status === 200
-        ? accepted(answer)
+        ? readAccepted(answer)
         : await settle(run, leadership, attempt, answer, last);
     if (outcome.kind === 'not counted') {
       if (!again && !('status' in answer)) continue;
@@ -89,13 +93,13 @@ export function changes(attempt: AttemptStatus, now: AttemptStatus): string | un
   return undefined;
 }
 
-async function send(leadership: Leadership, attempt: AttemptStatus, { share }: Given): Promise<Reply | QuorateError> {
-  const { session } = leadership;
+/** Gives a share to the attempt with this nonce, once; a fault instead of an answer is a value. */
+export async function sendShare(session: Session, nonce: string, share: Share): Promise<Reply | QuorateError> {
   const key = shareText(share);
   try {
     const path = `${await session.peer.endpoint('generate-root')}/update`;
     // Without a signal: an interruption waits for this answer, which may be the only copy of the encoded token.
-    return await session.request('PUT', path, { key, nonce: attempt.nonce });
+    return await session.request('PUT', path, { key, nonce });
   } catch (error) {
     if (!isQuorateError(error) || error.code === 'bug') throw error;
     return error;
@@ -104,7 +108,8 @@ async function send(leadership: Leadership, attempt: AttemptStatus, { share }: G
   }
 }
 
-function accepted(reply: Reply): Outcome {
+/** What a 200 to a share says. */
+export function readAccepted(reply: Reply): Outcome {
   const { complete, progress, encoded_token: token, encoded_root_token: older } = payloadOf(reply);
   const encoded = typeof token === 'string' && token !== '' ? token : older;
   if (complete === true && typeof encoded === 'string' && encoded !== '') return { kind: 'token', encoded };

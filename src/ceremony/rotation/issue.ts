@@ -5,7 +5,7 @@ import { QuorateError } from '../../errors.ts';
 import { replaceFile } from '../../files.ts';
 import type { Run, Step } from '../kind.ts';
 import { Leadership } from '../leadership.ts';
-import { proveShare } from '../proving.ts';
+import { proveShares } from '../proving.ts';
 import { fileNameOf } from '../script.ts';
 import { type Attempt, currentAttempt } from './attempt.ts';
 import { type Collection, collectShares, withOperation } from './collect.ts';
@@ -163,16 +163,13 @@ export function proveStep(plan: Plan): Step {
 
 export async function prove(run: Run, plan: Plan): Promise<void> {
   const attempt = mustBeUnderWay(run);
-  for (const { name, pgp } of plan.custodians) {
-    const proofs = proofsOf(mustBeUnderWay(run));
-    if (proofs.has(name)) continue;
-    await proveShare(run, {
-      name,
-      pgp,
-      file: issuedFile(attempt, name),
-      single: plan.shares === 1,
-      taken: new Map([...proofs].map(([who, { x }]) => [x, who])),
-      generation: newGeneration(run),
-    });
-  }
+  const issued = plan.custodians.map(({ name, pgp, ssh }) => ({
+    name,
+    pgp,
+    ssh: ssh?.fingerprint,
+    file: issuedFile(attempt, name),
+    single: plan.shares === 1,
+    generation: newGeneration(run),
+  }));
+  await proveShares(run, issued, () => proofsOf(mustBeUnderWay(run)));
 }

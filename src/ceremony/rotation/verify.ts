@@ -1,4 +1,5 @@
 import { QuorateError } from '../../errors.ts';
+import { verifyApart } from '../apart/rotating.ts';
 import { askForShare } from '../asking.ts';
 import type { Run } from '../kind.ts';
 import type { Leadership } from '../leadership.ts';
@@ -45,6 +46,7 @@ export async function giveNewShares(
   operation: RotationOperation,
   set: ShareSet,
 ): Promise<Verification> {
+  if (run.apart !== undefined) return verifyApart(run, run.apart, leadership, operation, set);
   const asked = asking(run, set);
   const holderOf = (x: string): string => set.roster?.shares.find((one) => one.x === x)?.holder ?? `x ${x}`;
   for (;;) {

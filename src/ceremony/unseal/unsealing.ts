@@ -1,5 +1,6 @@
 import { isQuorateError, QuorateError } from '../../errors.ts';
 import type { Peer, SealStatus } from '../../vault/peer.ts';
+import { unsealApart } from '../apart/unsealing.ts';
 import { askForShare, type AskOptions, type Given, type ShareQuestion } from '../asking.ts';
 import type { Run } from '../kind.ts';
 import { type GiveOptions, giveShare } from './giving.ts';
@@ -49,6 +50,7 @@ export async function unsealPeers(
   peers: readonly SealedPeer[],
   options: UnsealOptions,
 ): Promise<UnsealOutcome> {
+  if (run.apart !== undefined) return unsealApart(run, run.apart, peers, options);
   const attempt: Attempt = {
     targets: peers.map(({ peer, seal }) => newTarget(peer, seal)),
     absent: (options.absent ?? []).map((one) => ({ ...one })),

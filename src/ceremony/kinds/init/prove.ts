@@ -1,5 +1,5 @@
-import type { Run, Step } from '../../kind.ts';
-import { provedShares, proveShare } from '../../proving.ts';
+import type { Step } from '../../kind.ts';
+import { provedShares, proveShares } from '../../proving.ts';
 import { shareFile } from './initialise.ts';
 import type { InitScript } from './script.ts';
 
@@ -8,28 +8,24 @@ import type { InitScript } from './script.ts';
  * while the cluster is empty and starting over costs nothing. All n are needed, not only the threshold.
  */
 export function proveStep(script: InitScript): Step {
-  const missing = (
-    run: Run,
-  ): readonly { readonly name: string; readonly pgp?: { readonly fingerprint: string } | undefined }[] => {
-    const proofs = provedShares(run.events);
-    return script.custodians.filter(({ name }) => !proofs.has(name));
-  };
   return {
     id: 'prove',
     title: `all ${script.shares.toString()} custodians decrypt their share and give its fingerprint`,
     who: 'custodians',
-    done: (run) => Promise.resolve(missing(run).length === 0),
+    done(run) {
+      const proofs = provedShares(run.events);
+      return Promise.resolve(script.custodians.every(({ name }) => proofs.has(name)));
+    },
     async run(run) {
-      for (const { name, pgp } of missing(run)) {
-        await proveShare(run, {
-          name,
-          pgp,
-          file: shareFile(script, name),
-          single: script.shares === 1,
-          taken: new Map([...provedShares(run.events).values()].map((one) => [one.x, one.who ?? ''])),
-          generation: 1,
-        });
-      }
+      const issued = script.custodians.map(({ name, pgp, ssh }) => ({
+        name,
+        pgp,
+        ssh: ssh?.fingerprint,
+        file: shareFile(script, name),
+        single: script.shares === 1,
+        generation: 1,
+      }));
+      await proveShares(run, issued, () => provedShares(run.events));
     },
   };
 }
