@@ -34,6 +34,15 @@ const auth = v.variant('method', [
   }),
 ]);
 
+/** A namespace, named from the root: `team/a`. */
+const namespacePath = v.pipe(
+  v.string(),
+  v.regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(\/[A-Za-z0-9][A-Za-z0-9._-]{0,63}){0,9}$/,
+    'a namespace from the root on, such as team/a',
+  ),
+);
+
 const peer = v.strictObject({
   name,
   address,
@@ -59,6 +68,14 @@ const cluster = v.strictObject({
   'namespace': v.optional(v.pipe(v.string(), v.minLength(1))),
   'auth': v.optional(auth, { method: 'token' }),
   'roster': v.optional(path),
+  /** Those that have seals of their own, and the rosters of their shares. */
+  'namespaces': v.optional(
+    v.pipe(
+      v.array(v.strictObject({ path: namespacePath, roster: v.optional(path) })),
+      v.check((list) => new Set(list.map((one) => one.path)).size === list.length, 'a namespace is named twice'),
+    ),
+    [],
+  ),
 });
 
 const policy = v.strictObject({
@@ -140,6 +157,9 @@ function withAbsolutePaths(cluster: ClusterConfig, folder: string): ClusterConfi
     const value = cluster[key];
     if (value !== undefined) absolute[key] = resolve(folder, value);
   }
+  absolute.namespaces = cluster.namespaces.map((one) =>
+    one.roster === undefined ? one : { ...one, roster: resolve(folder, one.roster) },
+  );
   if (absolute.auth.method === 'token-file') absolute.auth.file = resolve(folder, absolute.auth.file);
   if (absolute.auth.method === 'approle')
     absolute.auth['secret-id-file'] = resolve(folder, absolute.auth['secret-id-file']);

@@ -3,7 +3,7 @@ import type { ClusterConfig, Config, PeerConfig, Policy } from './config.ts';
 import type { ClusterChoice, ConnectedCluster } from './context.ts';
 import { QuorateError } from './errors.ts';
 import { connectPeer } from './vault/connect.ts';
-import { settingsFromEnvironment } from './vault/environment.ts';
+import { readVariable, settingsFromEnvironment } from './vault/environment.ts';
 import type { PeerSettings } from './vault/settings.ts';
 
 /** The limits where no `quorate.yaml` sets others; the same as the defaults of its schema (a test compares them). */
@@ -17,10 +17,22 @@ export const DEFAULT_POLICY: Policy = {
 const SINGLE = 'server';
 
 /**
- * Resolves what a command's options name: an address of its own, a cluster of the config, or the environment's server.
+ * Resolves what a command's options name: an address of its own, a cluster of the config, or the environment's server;
+ * and the namespace that they, else the environment, mean.
  * @throws QuorateError `cluster-unknown`, `usage` (both an address and a cluster), `environment-hostile`.
  */
 export async function connectCluster(
+  choice: ClusterChoice,
+  config: Config | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+  cwd: string,
+): Promise<ConnectedCluster> {
+  const cluster = await chosenCluster(choice, config, env, cwd);
+  const namespace = (choice.namespace ?? readVariable(env, 'NAMESPACE') ?? '').replace(/^\/+|\/+$/g, '');
+  return namespace === '' ? cluster : { ...cluster, namespace };
+}
+
+async function chosenCluster(
   choice: ClusterChoice,
   config: Config | undefined,
   env: Readonly<Record<string, string | undefined>>,

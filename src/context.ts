@@ -11,6 +11,7 @@ import type { Format, Output, Prompts } from './ui/terminal.ts';
 import type { Secret } from './secret.ts';
 import type { Login } from './vault/login/outcome.ts';
 import type { AuthSettings } from './vault/login/settings.ts';
+import type { Entered } from './vault/namespace.ts';
 import type { Peer } from './vault/peer.ts';
 
 /** The world outside, as `main` was given it. */
@@ -29,6 +30,8 @@ export interface ConnectedCluster {
   readonly name: string;
   readonly peers: readonly Peer[];
   readonly policy: Policy;
+  /** The namespace that the options, else the environment, name. */
+  readonly namespace?: string;
   /** Where `quorate.yaml` describes it. */
   readonly config?: ClusterConfig;
 }
@@ -41,6 +44,13 @@ export interface ClusterChoice {
   readonly address?: string;
   readonly ca?: string;
   readonly pin?: string;
+  /** A namespace with a seal of its own, from the root on. */
+  readonly namespace?: string;
+}
+
+export interface LoginOptions {
+  /** Saves a request: a token that is at hand is not looked up first (see `Surroundings` in vault/login). */
+  readonly unchecked?: boolean;
 }
 
 /** What a command runs with. Everything that touches the world outside comes from here. */
@@ -63,7 +73,9 @@ export interface Context {
   /** The peers of a cluster that another config file describes, and nothing but that file. */
   peersOf(configFile: string, cluster: string): Promise<readonly Peer[]>;
   /** Logs in on a peer by `auth` of quorate.yaml (default: a token from the environment, the helper or the token file). */
-  login(peer: Peer, auth?: AuthSettings): Promise<Login>;
+  login(peer: Peer, auth?: AuthSettings, options?: LoginOptions): Promise<Login>;
+  /** The cluster's peers, and logins on them, in the root or in a namespace with a seal of its own: see `enterNamespace`. */
+  enter(cluster: ConnectedCluster, namespace?: string): Promise<Entered>;
   /** gpg, ssh-keygen and what runs them, loaded at the first call. */
   programs(): Promise<Programs>;
   /** OpenPGP with keys in files, loaded at the first call. */
@@ -122,19 +134,36 @@ export async function createContext(
       connected.push(...peers);
       return peers;
     },
-    login: async (peer, auth = { method: 'token' }) => {
+    login: async (peer, auth = { method: 'token' }, { unchecked = false } = {}) => {
       const { login } = await import('./vault/login/login.ts');
       const password = async (): Promise<Secret> =>
         context.prompts.secret('Password', { instead: 'password-file in quorate.yaml' });
-      return login(peer, auth, { env, home: homedir(), signal, password });
+      return login(peer, auth, { env, home: homedir(), signal, password, unchecked });
+    },
+    enter: async (cluster, namespace = '') => {
+      const { enterNamespace } = await import('./vault/namespace.ts');
+      const { namespace: home = '', auth } = cluster.config ?? {};
+      const entered = enterNamespace(cluster.peers, namespace, { home, logIn: (peer) => context.login(peer, auth) });
+      connected.push(...entered.peers);
+      return entered;
     },
     programs: async () => (await import('./programs/programs.ts')).loadPrograms(env),
     openpgp: async () => (await import('./openpgp/openpgp.ts')).loadOpenPgp(),
-    pkcs11: async () => (await import('./pkcs11/library.ts')).loadPkcs11(),
+    pkcs11: async () => {
+      const { openRemote } = await import('./pkcs11/remote.ts');
+      return {
+        open: async (path, opening = {}) => {
+          const library = await openRemote(path, { env, signal, ...opening });
+          libraries.push(library);
+          return library;
+        },
+      };
+    },
     databases: async () => (await import('./database/open.ts')).databases,
     secretOutput: async () => (await import('./ui/secret-output.ts')).createSecretOutput(),
     close: () => {
       for (const peer of connected) peer.close();
+      for (const library of libraries) library.close();
     },
   };
   return context;

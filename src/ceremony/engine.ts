@@ -26,6 +26,7 @@ export interface CeremonySetting {
   readonly tools: CeremonyTools;
   readonly signal: AbortSignal;
   readonly login: Run['login'];
+  readonly enter?: NonNullable<Run['enter']>;
   readonly roster?: Roster;
   readonly otherRosters?: readonly Roster[];
   /** The folder that the script's file was in; the files that it names are relative to it. */
@@ -79,6 +80,7 @@ export async function startCeremony(
       kind: kind.name,
       title: script.title,
       cluster: script.cluster,
+      ...(script.namespace === undefined ? {} : { namespace: script.namespace }),
       script: digest(text),
       scriptFile: options.scriptFile,
       quorate: setting.quorate,

@@ -20,8 +20,14 @@ export interface Finding {
 }
 
 export interface Cluster {
+  /** As quorate.yaml calls it; in a namespace with that behind it: `prod-eu/team/a`. */
   readonly name: string;
+  /** The servers, or what they are in the namespace. */
   readonly peers: readonly Peer[];
+  /** The namespace with a seal of its own in which the ceremony works. */
+  readonly namespace?: string;
+  /** The namespaces with seals of their own that quorate.yaml names. */
+  readonly namespaces?: readonly string[];
 }
 
 /** A login of the administrator, and what the server says of its token. */
@@ -54,6 +60,8 @@ export interface Run {
   readonly signal: AbortSignal;
   /** Logs in on a peer as quorate.yaml says; the caller closes the session. @throws QuorateError `token-missing`, `denied`. */
   login(peer: Peer): Promise<PeerLogin>;
+  /** The same cluster in a namespace with a seal of its own, and who holds the shares of that. */
+  enter?(namespace: string): Promise<Pick<Run, 'cluster' | 'login' | 'roster'>>;
 }
 
 /** What a preflight looks with. */

@@ -12,6 +12,15 @@ export const personName = v.pipe(
   v.regex(/^[\p{L}\p{N}][\p{L}\p{N} .'@_-]*$/u, "a name of letters, digits, blanks and . ' @ _ -"),
 );
 
+export const namespace = v.pipe(
+  v.string(),
+  v.maxLength(400),
+  v.regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(\/[A-Za-z0-9][A-Za-z0-9._-]{0,63})*$/,
+    'a namespace from the root on, such as team/a',
+  ),
+);
+
 export const pgpKey = v.strictObject({
   file: path,
   /** All of it: the script's hash then binds the key. Blanks are for the eye. */
@@ -36,6 +45,8 @@ export const custodian = v.strictObject({ ...person, pgp: v.optional(pgpKey) });
 export const COMMON = {
   title: line,
   cluster: v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'the name of a cluster in quorate.yaml')),
+  /** A namespace with a seal of its own, named from the root, in which the ceremony works instead of the cluster. */
+  namespace: v.optional(namespace),
   place: v.optional(line),
   next: v.optional(line),
   administrator: v.optional(participant),

@@ -62,6 +62,7 @@ const EVENTS = {
     kind: line,
     title: line,
     cluster: line,
+    namespace: v.optional(line),
     shares: v.optional(whole),
     threshold: v.optional(whole),
     script: digest,

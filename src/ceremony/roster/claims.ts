@@ -3,14 +3,14 @@ import { parseDocument, renderYaml } from '../../document.ts';
 import { QuorateError } from '../../errors.ts';
 import { fingerprintShare, type Share } from '../share.ts';
 import { renderRoster } from './roster.ts';
-import { entrySchema, type Roster, type RosterEntry } from './schema.ts';
+import { CLUSTER_NAME, entrySchema, type Roster, type RosterEntry } from './schema.ts';
 
 /**
  * What a custodian of a living cluster hands to the administrator: that they hold a share, told by its fingerprint.
  * Nothing in it is secret, and nothing is proved by it until a drill has covered the share.
  */
 const claim = v.strictObject({
-  'cluster': v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'the name of a cluster')),
+  'cluster': v.pipe(v.string(), v.regex(CLUSTER_NAME, 'the name of a cluster, and behind a slash its namespace')),
   'cluster-id': v.optional(v.pipe(v.string(), v.uuid('a cluster id, as the server gives it'))),
   'share': v.pipe(
     entrySchema,

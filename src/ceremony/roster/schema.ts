@@ -8,6 +8,9 @@ import { fileNameOf, personName } from '../script.ts';
 
 const MAX_SHARES = 255;
 
+/** A cluster as quorate.yaml calls it; for the shares of a namespace with that behind it: `prod-eu/team/a`. */
+export const CLUSTER_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(\/[A-Za-z0-9][A-Za-z0-9._-]{0,63})*$/;
+
 const whole = v.pipe(v.number(), v.integer(), v.minValue(1));
 const utc = v.pipe(v.string(), v.isoTimestamp());
 
@@ -50,7 +53,7 @@ const old = v.strictObject({ generation: whole, holder: personName, x: coordinat
 
 const roster = v.pipe(
   v.strictObject({
-    'cluster': v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'the name of a cluster')),
+    'cluster': v.pipe(v.string(), v.regex(CLUSTER_NAME, 'the name of a cluster, and behind a slash its namespace')),
     'cluster-id': v.optional(v.pipe(v.string(), v.uuid('a cluster id, as the server gives it'))),
     'generation': whole,
     'threshold': whole,
