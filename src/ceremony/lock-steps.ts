@@ -8,12 +8,16 @@ import type { CommonScript } from './script.ts';
 
 const LOCK = 'lock';
 
-/** The claim of this ceremony, from its record: a resumed one has the same. */
-export function claimOf(run: Run, script: CommonScript): LockClaim {
+function ownId(run: Run): Pick<LockClaim, 'ceremony'> {
   const opened = run.events.find((one) => one.event === 'ceremony.opened');
   if (opened === undefined) throw new QuorateError('bug', 'a ceremony without its opening wants the lock');
+  return { ceremony: opened.id };
+}
+
+/** The claim of this ceremony, from its record: a resumed one has the same. */
+export function claimOf(run: Run, script: CommonScript): LockClaim {
   return {
-    ceremony: opened.id,
+    ...ownId(run),
     kind: script.ceremony,
     who: script.administrator?.name ?? 'the administrator',
     nonce: '',
@@ -119,9 +123,10 @@ export async function freeLock(run: Run, script: CommonScript, session: Session)
  * Puts the server's nonce into the lock, which also finds out whether the lock is still held.
  * @throws QuorateError `ceremony-locked`: cancel what was started.
  */
-export async function tellNonce(run: Run, script: CommonScript, session: Session, nonce: string): Promise<void> {
+export async function tellNonce(run: Run, session: Session, nonce: string): Promise<void> {
+  const { ceremony } = ownId(run);
   try {
-    await updateNonce(session, claimOf(run, script), nonce, { signal: run.signal });
+    await updateNonce(session, { ceremony }, nonce, { signal: run.signal });
   } catch (error) {
     if (!isQuorateError(error, 'server-unsupported') || !accepted(run)) throw error;
   }

@@ -17,8 +17,9 @@ export const rotationOptions = {
 } as const;
 
 type Values = Parameters<typeof conductShort>[2] & {
-  readonly custodian?: readonly string[];
-  readonly threshold?: string;
+  readonly 'custodian'?: readonly string[];
+  readonly 'threshold'?: string;
+  readonly 'auto-unseal'?: boolean;
 };
 
 /** Runs a rotation from a reviewed script, or from flags that make one. @throws QuorateError `usage`. */
@@ -30,6 +31,20 @@ export async function conductRotation(
 ): Promise<CeremonyOutcome> {
   if (file !== undefined) return conductShort(context, verb, values, { file, flags: () => ({}) });
   const { custodian: people = [], threshold } = values;
+  if (values['auto-unseal'] === true) {
+    if (people.length > 0 || threshold !== undefined) {
+      throw new QuorateError(
+        'usage',
+        'with --auto-unseal no shares are issued: leave out --custodian and --threshold',
+        {
+          hint: 'quorate rotate-recovery-key gives out new recovery shares.',
+        },
+      );
+    }
+    return conductShort(context, verb, values, {
+      flags: (cluster) => ({ title: `New root key of ${cluster}`, seal: 'auto' }),
+    });
+  }
   if (people.length === 0 || threshold === undefined || !/^\d{1,3}$/.test(threshold)) {
     throw new QuorateError('usage', `without a script, ${verb} needs --custodian (once for each) and --threshold N`, {
       hint: `\`quorate ceremony new ${verb}\` writes a script to edit and review, which is the better way.`,

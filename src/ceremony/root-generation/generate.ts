@@ -1,5 +1,6 @@
 import { isQuorateError, QuorateError } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
+import { generateApart } from '../apart/generating.ts';
 import { type AskOptions, askForShare } from '../asking.ts';
 import type { Run } from '../kind.ts';
 import { Leadership } from '../leadership.ts';
@@ -60,7 +61,7 @@ async function tryOnce(run: Run, leadership: Leadership, options: GenerateOption
     const attempt = await startAttempt(run, session, otp).catch(restartable);
     if ('why' in attempt) return attempt;
     nonce = attempt.nonce;
-    await tellNonce(run, options.script, session, nonce);
+    await tellNonce(run, session, nonce);
     run.people.say(`Generating a root token on ${leadership.peer.name}. Nonce: ${nonce}`);
     const result = await collect(run, leadership, attempt, options);
     if ('why' in result) {
@@ -83,6 +84,7 @@ async function collect(
   started: AttemptStatus,
   options: GenerateOptions,
 ): Promise<{ readonly encoded: string } | Restart> {
+  if (run.apart !== undefined) return generateApart(run, run.apart, leadership, started).catch(restartable);
   const { shares } = await leadership.peer.sealStatus({ signal: run.signal });
   const taken = new Map<string, string>();
   let attempt = started;

@@ -27,6 +27,8 @@ export type OperationUse = 'rotation' | 'drill';
 /** What the record says right before an operation is started, and its text. */
 export const aboutToStart = (use: OperationUse): string => `about to start a ${use} on the active peer`;
 export const ABOUT_TO_FINISH = 'about to give the last new share: from here on nothing but a 200 counts';
+/** The server answered the last call with a refusal that changes nothing. */
+export const NOT_FINISHED = 'the last call was refused: nothing has taken effect';
 export const LIVE_SET = 'live-set';
 
 /** The rotation that counts: the newest one, unless it was found to have changed nothing. */
@@ -42,9 +44,13 @@ export function currentAttempt(events: readonly RecordLine[]): Attempt | undefin
     number: starts.length,
     nonce: startedNonce(first, 'rotation') ?? '',
     events: own,
-    lastCallSent: own.some((event) => event.event === 'note' && event.text === ABOUT_TO_FINISH),
+    lastCallSent: lastNote(own, ABOUT_TO_FINISH) > lastNote(own, NOT_FINISHED),
     live,
   };
+}
+
+function lastNote(events: readonly RecordLine[], text: string): number {
+  return events.findLastIndex((event) => event.event === 'note' && event.text === text);
 }
 
 /** Whether an operation with this nonce was started by this ceremony, as far as its record can tell. */

@@ -23,7 +23,7 @@ export function coldStep(plan: Plan): Step {
     id: 'cold',
     title: `${which} is restarted and unsealed cold with the new shares`,
     who: 'administrator, custodians',
-    done,
+    done: coldProved,
     run: (run) => coldUnseal(run, plan),
   };
 }
@@ -34,7 +34,7 @@ export function liveStep(plan: Plan): Step {
     id: 'live',
     title: 'a share drill shows that the new shares are live',
     who: 'custodians',
-    done,
+    done: coldProved,
     async run(run) {
       const { givers } = await shareDrill(run, plan.purpose, newShares(run, plan));
       await recordProof(run, `a share drill took the new shares of ${givers.join(', ')}`);
@@ -42,12 +42,14 @@ export function liveStep(plan: Plan): Step {
   };
 }
 
-function done(run: Run): Promise<boolean> {
+/** Whether a restarted peer has shown that what is new opens it. */
+export function coldProved(run: Run): Promise<boolean> {
   const events = currentAttempt(run.events)?.events ?? [];
   return Promise.resolve(events.some((event) => event.event === 'check' && event.code === COLD && event.ok));
 }
 
-function recordProof(run: Run, finding: string): Promise<void> {
+/** Records that proof. */
+export function recordProof(run: Run, finding: string): Promise<void> {
   return run.record({ event: 'check', code: COLD, ok: true, finding: finding.slice(0, 390) });
 }
 
@@ -78,8 +80,8 @@ async function coldUnseal(run: Run, plan: Plan): Promise<void> {
   run.people.say(`  proved by a cold unseal of ${peer.name}: the NEW shares are live`);
 }
 
-/** A peer that is sealed already, by an interruption of this step; else the script's; else a standby. */
-async function choosePeer(run: Run, plan: Plan): Promise<Peer> {
+/** The script's peer; else one that is sealed already, by an interruption of this step; else a standby. */
+export async function choosePeer(run: Run, plan: Pick<Plan, 'cold'>): Promise<Peer> {
   const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
   const named = plan.cold === undefined ? undefined : surveys.find(({ peer }) => peer.name === plan.cold);
   const sealed = surveys.find(({ state }) => state === 'sealed');

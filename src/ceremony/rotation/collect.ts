@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isQuorateError, QuorateError } from '../../errors.ts';
+import { collectApart } from '../apart/rotating.ts';
 import { askForShare, type Given as GivenShare } from '../asking.ts';
 import type { Run } from '../kind.ts';
 import { Leadership } from '../leadership.ts';
-import { aboutToStart, type OperationUse } from './attempt.ts';
+import { tellNonce } from '../lock-steps.ts';
+import { aboutToStart, NOT_FINISHED, type OperationUse } from './attempt.ts';
 import { assertOwn, RotationOperation, type RotationPurpose, type RotationRequest } from './operation.ts';
 import type { Given, Issued, RotationStatus } from './replies.ts';
 import { asking, isSingle, type ShareSet } from './share-set.ts';
@@ -16,6 +18,7 @@ const AFTER_CHANGE = 2000;
 const START_AGAIN = new Set<string>(['leader-changed', 'server-unreachable', 'server-timeout', 'sealed', 'not-ready']);
 
 export interface Collection {
+  readonly use: OperationUse;
   readonly leadership: Leadership;
   readonly operation: RotationOperation;
   readonly nonce: string;
@@ -47,7 +50,8 @@ export async function withOperation<T>(
       leadership = await Leadership.find(run);
       operation = await RotationOperation.on(leadership.session, purpose);
       const nonce = await start(run, leadership, operation, use, request);
-      return await work({ leadership, operation, nonce });
+      await tellNonce(run, leadership.session, nonce);
+      return await work({ use, leadership, operation, nonce });
     } catch (error) {
       // Nothing that takes effect was sent: an operation without an owner only stands in the way, or is a ghost.
       await operation?.cancel().catch(() => undefined);
@@ -91,18 +95,30 @@ async function start(
   return nonce;
 }
 
+export interface CollectOptions {
+  /** A wrong set is a result and not a mistake to be put right. */
+  readonly refusalIsAnswer?: boolean;
+  /**
+   * For an operation that takes effect with the last share: called right before it is given. Nothing but a 200 is then
+   * taken for done, and nothing but a plain refusal for not done: all else is `complete` without what was issued.
+   */
+  readonly beforeLast?: () => Promise<void>;
+}
+
 /**
  * Collects today's shares until they complete the operation. Each is checked against the set's roster first and given
  * once; what became of a lost reply is read from the server's progress.
- * @param refusalIsAnswer a wrong set is a result and not a mistake to be put right.
  * @throws QuorateError `leader-changed`, `ceremony-interrupted` when nobody gives another share.
  */
 export async function collectShares(
   run: Run,
-  { leadership, operation, nonce }: Collection,
+  collection: Collection,
   set: ShareSet,
-  refusalIsAnswer = false,
+  options: CollectOptions = {},
 ): Promise<Collected> {
+  if (run.apart !== undefined) return collectApart(run, run.apart, collection, set, options);
+  const { leadership, operation, nonce } = collection;
+  const { refusalIsAnswer = false, beforeLast } = options;
   const counted = new Map<string, string>();
   const asked = asking(run, set);
   for (;;) {
@@ -127,8 +143,12 @@ export async function collectShares(
     );
     if (given === null) throw nobodyLeft(set, required - progress);
     try {
+      const decides = beforeLast !== undefined && progress + 1 >= required;
+      if (decides) await beforeLast();
       await leadership.check(run);
-      const outcome = await giveOne(run, operation, status, nonce, given);
+      const outcome = decides
+        ? await giveDeciding(run, operation, nonce, given)
+        : await giveOne(run, operation, status, nonce, given);
       if (outcome.kind === 'complete' || outcome.kind === 'progress') {
         counted.set(given.share.x, given.admission.holder ?? `x ${given.share.x}`);
         await recordCounted(run, operation, given, status, nonce, outcome.kind === 'complete');
@@ -185,6 +205,28 @@ async function giveOne(
   if (again || before.required === 1) return { kind: 'not counted' };
   // Not counted, so far; should it be counted meanwhile, the server says so.
   return giveOne(run, operation, before, nonce, given, true);
+}
+
+/** The share whose giving takes effect: an answer that is neither yes nor no is not looked into here. */
+async function giveDeciding(
+  run: Run,
+  operation: RotationOperation,
+  nonce: string,
+  given: GivenShare,
+): Promise<Settled> {
+  const outcome = await operation.give(given.share, nonce);
+  switch (outcome.kind) {
+    case 'complete':
+      return outcome;
+    case 'unclear':
+      await recordUnclear(run, operation, 'update', outcome);
+      return { kind: 'complete', issued: undefined };
+    default:
+      await run.record({ event: 'note', text: NOT_FINISHED });
+      if (outcome.kind === 'wrong set' || outcome.kind === 'progress') return outcome;
+      if (outcome.kind === 'counted before') return { kind: 'progress' };
+      throw new QuorateError('leader-changed', `the operation on ${operation.peer} is no longer there`);
+  }
 }
 
 /** Records a call whose effect its reply does not tell. */

@@ -25,7 +25,7 @@ export async function shareDrill(
   const { binaryBase64 } = await run.tools.discardedKey();
   const request = { shares: 1, threshold: 1, pgpKeys: [binaryBase64], backup: false };
   const attempt = async (collection: Collection): Promise<Drilled> => {
-    const outcome = await collectShares(run, collection, set, options.refusalIsAnswer);
+    const outcome = await collectShares(run, collection, set, { refusalIsAnswer: options.refusalIsAnswer ?? false });
     const { operation, nonce } = collection;
     if (outcome.kind === 'complete' && outcome.issued !== undefined && outcome.issued.fingerprints.length !== 1) {
       throw new QuorateError('server-response', `${operation.peer} issued the void share of a drill unencrypted`, {

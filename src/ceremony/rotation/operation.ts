@@ -22,6 +22,8 @@ export interface RotationRequest {
   readonly pgpKeys: readonly string[];
   /** Whether the server keeps a copy of the encrypted shares until it is deleted. */
   readonly backup: boolean;
+  /** The root key under an auto-unseal seal: no share is issued, and verification is refused (OpenBao 2.7.2: 400). */
+  readonly issuesNothing?: boolean;
 }
 
 /** The server's copy of the encrypted shares: base64 of OpenPGP messages, by lower-case key fingerprint. */
@@ -33,7 +35,7 @@ export interface Backup {
 
 /**
  * A rotation of the root key or the recovery key on one server: `rotate/*` of OpenBao, `rekey/*` of Vault. All of its
- * state is in that one server's memory. Verification is always required. What servers normally answer is a value;
+ * state is in that one server's memory. Wherever shares are issued, verification is required. What servers normally answer is a value;
  * nothing is ever sent twice, and giving a share is never cut short by a signal, because it could have been counted.
  */
 export class RotationOperation {
@@ -60,14 +62,10 @@ export class RotationOperation {
 
   /** @throws QuorateError as `status`, and what a lost reply throws: then `status` tells. */
   async start(request: RotationRequest): Promise<RotationStatus> {
-    const reply = await this.#must('PUT', `${this.path}/init`, {
-      secret_shares: request.shares,
-      secret_threshold: request.threshold,
-      pgp_keys: request.pgpKeys,
-      backup: request.backup,
-      require_verification: true,
-    });
-    return readStatus(reply);
+    const { shares, threshold, pgpKeys, backup, issuesNothing } = request;
+    const issuing = issuesNothing === true ? {} : { pgp_keys: pgpKeys, backup, require_verification: true };
+    const body = { secret_shares: shares, secret_threshold: threshold, ...issuing };
+    return readStatus(await this.#must('PUT', `${this.path}/init`, body));
   }
 
   /** Cancels it, its verification included; the old shares stay valid. Nothing under way is fine too. */

@@ -24,6 +24,8 @@ export interface RotationPreflight {
   readonly purpose?: RotationPurpose;
   /** A rotation that takes effect needs more rights than a drill. */
   readonly takesEffect: boolean;
+  /** Whose shares authorise it, where they are not of the key itself: the root key under an auto-unseal seal. */
+  readonly shares?: RotationPurpose;
 }
 
 /** Everything that can be known before people are asked. Changes nothing. */
@@ -37,15 +39,20 @@ export async function rotationPreflight(run: PreflightRun, options: RotationPref
     ...(await oneLeader(run)),
   ];
   const purpose = options.purpose ?? purposeOf(surveys);
-  if (purpose !== purposeOf(surveys)) {
+  const shares = options.shares ?? purpose;
+  if (shares !== purposeOf(surveys)) {
     findings.push({
       code: 'seal',
       ok: false,
-      finding:
-        purpose === 'rotate-root-key'
-          ? 'the cluster is opened by a seal of its own: its people hold shares of the recovery key'
-          : 'the cluster is opened by shares: it has no recovery key',
-      mend: `Use ${purposeOf(surveys)} instead.`,
+      ...(shares === 'rotate-root-key'
+        ? {
+            finding: 'the cluster is opened by a seal of its own: its people hold shares of the recovery key',
+            mend: 'rotate-recovery-key gives them new ones; rotate-root-key with `seal: auto` makes a new root key.',
+          }
+        : {
+            finding: 'the cluster is opened by shares: it has no recovery key',
+            mend: 'Use rotate-root-key, without `seal: auto`.',
+          }),
     });
     return findings;
   }
@@ -73,7 +80,7 @@ async function withLogin(
     const operation = await RotationOperation.on(session, purpose);
     const findings: Finding[] = [
       await lockFinding(session),
-      ...(await rights(session, rightsFor(operation.path, options.takesEffect, surveys))),
+      ...(await rights(session, rightsFor(operation.path, options, surveys))),
       ...(await votersHealthy(run, session)),
       ...(await audit(session)),
     ];
@@ -82,7 +89,8 @@ async function withLogin(
       throw error;
     });
     const seal = surveys.find(({ state }) => state === 'active')?.seal;
-    if (status !== undefined && seal !== undefined) findings.push(rosterFits(run, purpose, status, seal.shares));
+    if (status !== undefined && seal !== undefined)
+      findings.push(rosterFits(run, options.shares ?? purpose, status, seal.shares));
     return [...findings, ...(await idle(run))];
   } finally {
     leadership.close();
@@ -129,7 +137,11 @@ interface Right {
   readonly needs: readonly string[];
 }
 
-function rightsFor(path: string, takesEffect: boolean, surveys: readonly PeerSurvey[]): readonly Right[] {
+function rightsFor(
+  path: string,
+  { takesEffect, shares }: RotationPreflight,
+  surveys: readonly PeerSurvey[],
+): readonly Right[] {
   const rotate: Right[] = [
     { path: `${path}/init`, needs: ['read', 'update', 'delete'] },
     { path: `${path}/update`, needs: ['update'] },
@@ -140,10 +152,14 @@ function rightsFor(path: string, takesEffect: boolean, surveys: readonly PeerSur
   const backup = path === 'sys/rekey-recovery-key' ? 'sys/rekey/recovery-key-backup' : `${path}/backup`;
   return [
     ...rotate,
-    { path: `${path}/verify`, needs: ['read', 'update', 'delete'] },
-    { path: backup, needs: ['read', 'delete'] },
+    ...(shares === undefined
+      ? [
+          { path: `${path}/verify`, needs: ['read', 'update', 'delete'] },
+          { path: backup, needs: ['read', 'delete'] },
+        ]
+      : []),
     { path: 'sys/storage/raft/snapshot', needs: ['read'] },
-    // The last repair: it brings the old shares back to life.
+    // The last repair of a write that tore.
     ...(openbao && path === 'sys/rotate/root' ? [{ path, needs: ['update', 'sudo'] }] : []),
   ];
 }

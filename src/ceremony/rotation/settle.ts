@@ -16,7 +16,7 @@ const POLL = 1000;
 const TRIES = 20;
 
 /** While these last, the cluster is finding itself; everything is looked at again. */
-const PASSING = new Set<string>([
+export const PASSING = new Set<string>([
   'leader-changed',
   'server-unreachable',
   'server-timeout',
@@ -69,7 +69,7 @@ async function settle(run: Run, plan: Plan): Promise<void> {
   });
 }
 
-function warn(run: Run, events: ReturnType<typeof mustBeUnderWay>['events']): void {
+export function warn(run: Run, events: ReturnType<typeof mustBeUnderWay>['events']): void {
   const lost = events.findLast((event) => event.event === 'request' && event.actual['said'] !== undefined);
   const why = lost?.event === 'request' ? String(lost.actual['said']) : 'quorate was interrupted';
   const where = lost?.event === 'request' ? ` on ${lost.peer}` : '';
@@ -185,7 +185,7 @@ function lostSets(run: Run): QuorateError {
 }
 
 /** Waits for a leader, as long as people do. */
-async function withLeader<T>(run: Run, work: (leadership: Leadership) => Promise<T>): Promise<T> {
+export async function withLeader<T>(run: Run, work: (leadership: Leadership) => Promise<T>): Promise<T> {
   const deadline = Date.now() + LEADER_WAIT;
   let told = false;
   for (;;) {

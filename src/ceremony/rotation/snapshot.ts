@@ -21,12 +21,16 @@ export function snapshotStep(plan: Plan): Step {
       const there = attempt?.events.some(({ event }) => event === 'snapshot') ?? false;
       return Promise.resolve(there || attempt?.lastCallSent === true);
     },
-    run: (run) => takeSnapshot(run, plan),
+    run: async (run) => {
+      mustBeUnderWay(run);
+      await takeSnapshot(run, plan);
+    },
   };
 }
 
-export async function takeSnapshot(run: Run, plan: Plan): Promise<void> {
-  mustBeUnderWay(run);
+type SnapshotPlan = Pick<Plan, 'snapshot'>;
+
+export async function takeSnapshot(run: Run, plan: SnapshotPlan): Promise<void> {
   const leadership = await Leadership.find(run);
   try {
     const { storageType } = await leadership.peer.sealStatus({ signal: run.signal });
@@ -61,7 +65,7 @@ export async function takeSnapshot(run: Run, plan: Plan): Promise<void> {
 /** Beside the record, and not in its folder: the record is kept for ever, a snapshot must be destroyed one day. */
 async function newFile(
   run: Run,
-  plan: Plan,
+  plan: SnapshotPlan,
 ): Promise<{ handle: Awaited<ReturnType<typeof createExclusive>>; path: string }> {
   const folder = plan.snapshot?.folder;
   const place = folder === undefined ? dirname(run.folder) : resolve(run.scriptFolder, folder);

@@ -24,6 +24,11 @@ export function rotationSteps(plan: Plan, script: CommonScript): readonly Step[]
     plan.purpose === 'rotate-root-key' ? coldStep(plan) : liveStep(plan),
     retireStep(plan),
   ];
+  return locked(script, steps);
+}
+
+/** The steps with the lock around them, freed where one fails and leaves nothing. */
+export function locked(script: CommonScript, steps: readonly Step[]): readonly Step[] {
   return [...steps.map((step) => freeingOnError(script, step, leavesNothing)), unlockStep(script)];
 }
 
@@ -34,7 +39,7 @@ async function leavesNothing(run: Run): Promise<boolean> {
   return attempt?.lastCallSent !== true && (await notIdle(run)).length === 0;
 }
 
-function openStep(script: CommonScript): Step {
+export function openStep(script: CommonScript): Step {
   return {
     id: 'open',
     title: 'the cluster is locked for other ceremonies, and nothing else is under way on any peer',

@@ -64,8 +64,11 @@ async function verify(run: Run, plan: Plan): Promise<void> {
   }
 }
 
-/** What the preflight saw must still be so: with a quorum lost in the last call, the write can tear (OpenBao 2.7.2). */
-async function assertReady(run: Run, leadership: Leadership): Promise<void> {
+/**
+ * What the preflight saw must still be so: with a quorum lost in the last call, the write can tear (OpenBao 2.7.2).
+ * @throws QuorateError `preflight-failed`.
+ */
+export async function assertReady(run: Run, leadership: Leadership): Promise<void> {
   const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
   const sealed = surveys
     .filter(({ state }) => state !== 'active' && state !== 'standby')

@@ -32,16 +32,26 @@ describe('drill on three peers of OpenBao', () => {
     expect(await underWay(live())).toEqual([]);
   });
 
-  it('refuses a mistyped share, a duplicate, and then takes the right ones', async () => {
+  it('refuses a mistyped share, a duplicate, and then takes the right ones; the lock tells the nonce', async () => {
     const [one = ''] = live().shares;
     const given = [`${OTHER}01`, undefined, one];
+    const nonces: unknown[] = [];
     const ceremony = await prepareRotation({
       live: live(),
       script: SCRIPT,
       roster,
-      onShare: (_request, number) => Promise.resolve(given[number - 1]),
+      onShare: async (_request, number) => {
+        const leader = (await leaderIndex(live().cluster)) ?? 0;
+        const ask = { token: live().rootToken };
+        const lock = await callPeer(live().cluster, leader, 'GET', 'quorate/data/ceremony-lock', ask);
+        const status = await callPeer(live().cluster, leader, 'GET', 'sys/rotate/root/init', ask);
+        nonces.push([at(lock.body, 'data', 'data', 'nonce'), at(status.body, 'data', 'nonce')]);
+        return given[number - 1];
+      },
     });
     await ceremony.start();
+    for (const [told, own] of nonces as [unknown, unknown][]) expect(told).toBe(own);
+    expect(nonces).toHaveLength(4);
     expect(ceremony.refused.map(({ code }) => code)).toEqual(['share-unknown', 'share-duplicate']);
   });
 
