@@ -16,10 +16,6 @@ export interface Call extends CallOptions {
   readonly body?: unknown;
   readonly token?: Secret | undefined;
   readonly namespace?: string | undefined;
-  /** Whether sending it twice does no harm. Default: GET and LIST may be, nothing else. */
-  readonly repeatable?: boolean;
-  /** Called right before the first byte goes out. */
-  readonly onSent?: () => void;
   /** Given the reply's bytes before they are parsed and wiped. */
   readonly onRaw?: (bytes: Uint8Array) => void;
   /** As `TransportRequest` has it. */

@@ -9,6 +9,13 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
   /** Query parameters, encoded by the client. */
   readonly query?: Readonly<Record<string, string>>;
+  /**
+   * Whether sending it twice does no harm; then it is sent again when a connection breaks. Default: GET and LIST may be,
+   * nothing else. A GET that makes something (a database credential) may not.
+   */
+  readonly repeatable?: boolean;
+  /** Called right before the first byte goes out: without it, the server has not seen the request. */
+  readonly onSent?: () => void;
 }
 
 /** `sys/seal-status`, which an unsealed, a sealed and an uninitialised server all answer without a token. */
@@ -143,6 +150,8 @@ export interface Session {
    * throw `server-unsupported`). It shares the token: closing one session closes the other.
    */
   inNamespace(namespace: string): Session;
+  /** The same login on another server of the same cluster. It has a copy of the token: close both. */
+  at(peer: Peer): Session;
   /** Wipes the token held here; it does not revoke it on the server. */
   close(): void;
 }

@@ -93,6 +93,7 @@ export function openSession(host: SessionHost, token: Secret | undefined, namesp
       return { sha256: hash.digest('hex'), size: source.size };
     },
     inNamespace: (other) => openSession(host, token, other),
+    at: (other) => other.session(token),
     close() {
       token?.wipe();
     },

@@ -16,6 +16,11 @@ export interface Surroundings {
   /** Asks a person; called only when it is needed. */
   readonly password?: () => Promise<Secret>;
   readonly signal?: AbortSignal;
+  /**
+   * A token that is at hand already is not looked up: its first use tells whether it is any good. The login then names
+   * neither accessor nor policies.
+   */
+  readonly unchecked?: boolean;
 }
 
 /**
@@ -25,13 +30,13 @@ export interface Surroundings {
  * peer's calls throw.
  */
 export async function login(peer: Peer, auth: AuthSettings, surroundings: Surroundings): Promise<Login> {
-  const { signal } = surroundings;
+  const { signal, unchecked = false } = surroundings;
   const options = signal === undefined ? {} : { signal };
   switch (auth.method) {
     case 'token':
-      return loginWithToken(peer, await tokenFromSurroundings(surroundings), options);
+      return loginWithToken(peer, await tokenFromSurroundings(surroundings), options, unchecked);
     case 'token-file':
-      return loginWithToken(peer, await tokenFromFile(auth.file), options);
+      return loginWithToken(peer, await tokenFromFile(auth.file), options, unchecked);
     case 'approle':
       return loginWithAppRole(peer, auth, options);
     case 'userpass':
