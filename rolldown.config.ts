@@ -104,7 +104,7 @@ function sums(): string {
 }
 
 export default defineConfig({
-  input: { main: 'src/main.ts' },
+  input: { 'main': 'src/main.ts', 'pkcs11-host': 'src/pkcs11/host.ts' },
   cwd: root,
   platform: 'node',
   external: ['pkcs11js'],

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { ClusterConfig, Config, Policy } from './config.ts';
 import type { Databases } from './database/database.ts';
 import type { OpenPgp } from './openpgp/openpgp.ts';
-import type { Pkcs11 } from './pkcs11/library.ts';
+import type { Pkcs11, RemoteLibrary } from './pkcs11/remote.ts';
 import type { Programs } from './programs/programs.ts';
 import type { SecretOutput } from './ui/secret-output.ts';
 import type { Format, Output, Prompts } from './ui/terminal.ts';
@@ -86,7 +86,7 @@ export interface Context {
   databases(): Promise<Databases>;
   /** Standard output for a secret: never a terminal. */
   secretOutput(): Promise<SecretOutput>;
-  /** Ends idle connections, so that the process can end. */
+  /** Ends idle connections and the processes that hold libraries, so that the process can end. */
   close(): void;
 }
 
@@ -103,6 +103,7 @@ export async function createContext(
   ]);
   const output = await createOutput({ format, stdout: streams.stdout, stderr: streams.stderr, env });
   const connected: Peer[] = [];
+  const libraries: RemoteLibrary[] = [];
   let prompts: Prompts | undefined;
   let config: Promise<Config | undefined> | undefined;
   const context: Context = {

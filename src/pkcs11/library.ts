@@ -169,16 +169,6 @@ export class Pkcs11Library {
   }
 }
 
-/** The adapter, for who gets it as an argument. */
-export interface Pkcs11 {
-  readonly openLibrary: typeof openLibrary;
-}
-
-/** What `context.pkcs11` gives. */
-export function loadPkcs11(): Pkcs11 {
-  return { openLibrary };
-}
-
 /**
  * Loads a PKCS#11 library and initialises it. Its code runs in this process, with all its rights: the path must be one
  * that the administrator chose. The library stays mapped until the process ends, as libraries are that start threads.
