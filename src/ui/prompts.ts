@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { QuorateError } from '../errors.ts';
 import { Secret } from '../secret.ts';
+import { createPasting, type Pasting } from './pasting.ts';
 import type { PromptOptions, Prompts } from './terminal.ts';
 
 /** Where questions are asked: stdin is read, and stderr written so that stdout stays the result's. */
@@ -18,6 +20,7 @@ type Question = Record<string, unknown> & { readonly type: string; readonly mess
 export function createPrompts({ stdin, stderr, signal }: PromptStreams): Prompts {
   const interactive = stdin.isTTY && stderr.isTTY;
   const hush = createHush(stdin);
+  let pasting: Pasting | undefined;
 
   async function ask(question: Question, options: PromptOptions = {}): Promise<unknown> {
     if (!interactive) {
@@ -31,6 +34,7 @@ export function createPrompts({ stdin, stderr, signal }: PromptStreams): Prompts
       output: stderr,
       signal: options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]),
     });
+    pasting?.stop();
     hush.pause();
     try {
       const answers: Record<string, unknown> = await prompt({ ...question, name: 'answer' } as never);
@@ -48,6 +52,18 @@ export function createPrompts({ stdin, stderr, signal }: PromptStreams): Prompts
 
   return {
     interactive,
+    async pasted(patience) {
+      if (interactive) {
+        hush.set(true);
+        pasting ??= createPasting(stdin);
+        const line = await pasting.next(patience, signal);
+        if (line !== undefined || !signal.aborted) return line;
+      } else {
+        await sleep(patience, undefined, { signal }).catch(() => undefined);
+      }
+      if (signal.aborted) throw new QuorateError('cancelled', 'cancelled while waiting');
+      return undefined;
+    },
     quiet: (on) => {
       if (interactive) hush.set(on);
     },

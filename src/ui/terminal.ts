@@ -45,6 +45,11 @@ export interface Prompts {
   /** Asks until exactly `expected` was typed; an empty answer throws `cancelled`. For what cannot be undone. */
   typed(question: string, expected: string, options?: PromptOptions): Promise<void>;
   /**
+   * The next line that is pasted while other work goes on, of any length and not shown; undefined when none came
+   * within `patience` milliseconds, or without a terminal; null once Ctrl-D was pressed.
+   */
+  pasted(patience: number): Promise<string | undefined | null>;
+  /**
    * While on, what is typed between questions is neither shown nor kept; Ctrl-C still interrupts. Turn it off while
    * another program asks at this terminal. Without a terminal it does nothing.
    */
