@@ -1,6 +1,5 @@
-import { constants } from 'node:fs';
-import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
-import { randomBytes } from 'node:crypto';
+import { closeSync, constants, fstatSync, openSync, promises, readSync, type Stats, statSync } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { QuorateError } from './errors.ts';
 import { Secret } from './secret.ts';
@@ -10,7 +9,7 @@ const OTHERS = 0o077;
 
 /** Makes a change of a folder's entries durable (a new file survives a power cut only after this). */
 export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  const handle = await promises.open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     await handle.sync();
   } finally {
@@ -25,7 +24,7 @@ export async function syncFolder(folder: string): Promise<void> {
  */
 export async function createExclusive(path: string): Promise<FileHandle> {
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-  const handle = await open(path, flags, OWNER_ONLY).catch((error: unknown) => {
+  const handle = await promises.open(path, flags, OWNER_ONLY).catch((error: unknown) => {
     throw fileError(path, error);
   });
   await syncFolder(dirname(path));
@@ -48,12 +47,13 @@ export async function writeExclusive(path: string, data: string | Uint8Array): P
  * @throws QuorateError as `createExclusive` does.
  */
 export async function replaceFile(path: string, data: string | Uint8Array): Promise<void> {
+  const { randomBytes } = process.getBuiltinModule('node:crypto');
   const temporary = `${path}.${randomBytes(6).toString('hex')}.new`;
   await writeExclusive(temporary, data);
   try {
-    await rename(temporary, path);
+    await promises.rename(temporary, path);
   } catch (error) {
-    await unlink(temporary).catch(() => undefined);
+    await promises.unlink(temporary).catch(() => undefined);
     throw fileError(path, error);
   }
   await syncFolder(dirname(path));
@@ -64,14 +64,7 @@ export async function replaceFile(path: string, data: string | Uint8Array): Prom
  * @throws QuorateError `file-missing`, or `file-invalid` (too large, unreadable, a folder).
  */
 export async function readBounded(path: string, limit = 1 << 20): Promise<Uint8Array> {
-  const handle = await open(path, 'r').catch((error: unknown) => {
-    throw fileError(path, error);
-  });
-  try {
-    return await readHandle(handle, path, limit);
-  } finally {
-    await handle.close();
-  }
+  return readWhole(path, limit, () => undefined);
 }
 
 /** `readBounded` as UTF-8 text; `file-invalid` when it is not. */
@@ -89,22 +82,16 @@ export async function readText(path: string, limit?: number): Promise<string> {
  * @throws QuorateError `file-mode` when group or others have any right on it; else as `readBounded`.
  */
 export async function readSecretFile(path: string, limit = 64 << 10): Promise<Secret> {
-  const handle = await open(path, 'r').catch((error: unknown) => {
-    throw fileError(path, error);
+  const bytes = await readWhole(path, limit, ({ mode }) => {
+    if ((mode & OTHERS) === 0) return;
+    throw new QuorateError('file-mode', `${path} can be read by others (mode ${(mode & 0o777).toString(8)})`, {
+      hint: `chmod 600 ${path}, and consider the secret in it known to whoever could read it.`,
+    });
   });
-  let bytes: Uint8Array | undefined;
   try {
-    const { mode } = await handle.stat();
-    if ((mode & OTHERS) !== 0) {
-      throw new QuorateError('file-mode', `${path} can be read by others (mode ${(mode & 0o777).toString(8)})`, {
-        hint: `chmod 600 ${path}, and consider the secret in it known to whoever could read it.`,
-      });
-    }
-    bytes = await readHandle(handle, path, limit);
     return new Secret(withoutNewline(bytes));
   } finally {
-    bytes?.fill(0);
-    await handle.close();
+    bytes.fill(0);
   }
 }
 
@@ -142,25 +129,60 @@ export async function readSecretDescriptor(descriptor: number, limit = 64 << 10)
   }
 }
 
-async function readHandle(handle: FileHandle, path: string, limit: number): Promise<Uint8Array> {
-  const stat = await handle.stat();
-  if (stat.isDirectory()) throw new QuorateError('file-invalid', `${path} is a folder, not a file`);
-  // One byte over the limit is asked for, so that a file that grows (or a pipe) is noticed too.
-  const buffer = Buffer.allocUnsafeSlow(stat.isFile() ? Math.min(stat.size, limit) + 1 : limit + 1);
-  let length = 0;
-  while (length < buffer.length) {
-    const { bytesRead } = await handle.read(buffer, length, buffer.length - length);
-    if (bytesRead === 0) break;
-    length += bytesRead;
+/** All of a file whose state `check` does not refuse. */
+async function readWhole(path: string, limit: number, check: (stat: Stats) => void): Promise<Uint8Array> {
+  // What is in a file is there and taken at once, which is much quicker; for a pipe's other end others must not wait.
+  try {
+    if (statSync(path).isFile()) return readFileNow(path, limit, check);
+  } catch (error) {
+    throw fileError(path, error);
   }
-  if (length > limit) {
-    buffer.fill(0);
+  const handle = await promises.open(path, 'r').catch((error: unknown) => {
+    throw fileError(path, error);
+  });
+  try {
+    const stat = await handle.stat();
+    check(stat);
+    if (stat.isDirectory()) throw new QuorateError('file-invalid', `${path} is a folder, not a file`);
+    const buffer = Buffer.allocUnsafeSlow(limit + 1);
+    let length = 0;
+    while (length < buffer.length) {
+      const { bytesRead } = await handle.read(buffer, length, buffer.length - length);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    return takeFrom(buffer, length, path, limit);
+  } finally {
+    await handle.close();
+  }
+}
+
+function readFileNow(path: string, limit: number, check: (stat: Stats) => void): Uint8Array {
+  const descriptor = openSync(path, 'r');
+  try {
+    const stat = fstatSync(descriptor);
+    check(stat);
+    const buffer = Buffer.allocUnsafeSlow(Math.min(stat.size, limit) + 1);
+    let length = 0;
+    while (length < buffer.length) {
+      const bytesRead = readSync(descriptor, buffer, length, buffer.length - length, null);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    return takeFrom(buffer, length, path, limit);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** The first `length` bytes; the buffer is wiped. It is a byte longer than allowed, so that a file that grew is noticed. */
+function takeFrom(buffer: Buffer, length: number, path: string, limit: number): Uint8Array {
+  try {
+    if (length <= limit) return Uint8Array.from(buffer.subarray(0, length));
     throw new QuorateError('file-invalid', `${path} is larger than ${limit.toString()} bytes`);
+  } finally {
+    buffer.fill(0);
   }
-  const bytes = new Uint8Array(length);
-  bytes.set(buffer.subarray(0, length));
-  buffer.fill(0);
-  return bytes;
 }
 
 function withoutNewline(bytes: Uint8Array): Uint8Array {

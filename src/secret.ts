@@ -1,4 +1,3 @@
-import { timingSafeEqual } from 'node:crypto';
 import { inspect } from 'node:util';
 import { QuorateError } from './errors.ts';
 
@@ -57,6 +56,8 @@ export class Secret {
 
   /** Equality in time that does not depend on the bytes. */
   equals(other: Secret): boolean {
+    // Loaded here, as every command loads this file, and few of them compare.
+    const { timingSafeEqual } = process.getBuiltinModule('node:crypto');
     return this.expose((a) => other.expose((b) => a.length === b.length && timingSafeEqual(a, b)));
   }
 

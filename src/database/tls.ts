@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { ConnectionOptions } from 'node:tls';
+import { defaultAuthorities } from '../authorities.ts';
 import { fileError } from '../files.ts';
 import type { DatabaseTarget } from './database.ts';
 
@@ -11,11 +12,11 @@ export async function tlsOptions(target: DatabaseTarget): Promise<ConnectionOpti
   const { tls, caFile, host } = target;
   if (tls === 'disable' || host.startsWith('/')) return undefined;
   if (tls === 'prefer' || tls === 'require') return { rejectUnauthorized: false };
-  const ca = caFile === undefined ? undefined : await readAuthority(caFile);
+  const ca = caFile === undefined ? [...defaultAuthorities()] : await readAuthority(caFile);
   return {
     rejectUnauthorized: true,
     minVersion: 'TLSv1.2',
-    ...(ca === undefined ? {} : { ca }),
+    ca,
     ...(tls === 'verify-ca' ? { checkServerIdentity: () => undefined } : {}),
   };
 }

@@ -1,5 +1,5 @@
-import { createHash, X509Certificate } from 'node:crypto';
-import { readdir, stat } from 'node:fs/promises';
+import { X509Certificate } from 'node:crypto';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   checkServerIdentity,
@@ -7,9 +7,11 @@ import {
   createSecureContext,
   type PeerCertificate,
   type SecureContext,
+  type SecureContextOptions,
   type TLSSocket,
 } from 'node:tls';
 import { type Address, isAddressLiteral } from './address.ts';
+import { defaultAuthorities, leaveOutDefaultAuthorities } from '../authorities.ts';
 import { QuorateError } from '../errors.ts';
 import { fileError, readBounded, readSecretFile, readText } from '../files.ts';
 import type { PeerSettings } from './settings.ts';
@@ -37,7 +39,8 @@ export async function loadIdentity(settings: PeerSettings, address: Address): Pr
   const pin = settings.pin === undefined ? undefined : parsePin(settings.pin);
   const ca = settings.ca === undefined ? undefined : await readAuthorities(settings.ca);
   return {
-    context: await secureContext(settings, ca),
+    // A pin alone needs no authority at all.
+    context: await secureContext(settings, ca ?? (pin === undefined ? undefined : [])),
     expected: settings.serverName ?? address.host,
     pin,
     checkAuthority: pin === undefined || ca !== undefined,
@@ -64,7 +67,7 @@ export function openTls(address: Address, identity: TlsIdentity): TLSSocket {
 /** SHA-256 of the leaf certificate that the other side of `socket` showed, in hexadecimal. */
 export function leafFingerprint(socket: TLSSocket): string | undefined {
   const certificate = socket.getPeerX509Certificate();
-  return certificate === undefined ? undefined : createHash('sha256').update(certificate.raw).digest('hex');
+  return certificate?.fingerprint256.replaceAll(':', '').toLowerCase();
 }
 
 /** Why a connection that was made must not be used, or undefined when it may. */
@@ -93,12 +96,8 @@ export function parsePin(text: string): string {
 
 /** All certificates of a PEM file, or of the PEM files in a folder (files without a certificate are passed over). */
 export async function readAuthorities(path: string): Promise<readonly string[]> {
-  const status = await stat(path).catch((error: unknown) => {
-    throw fileError(path, error);
-  });
-  const files = status.isDirectory() ? await filesIn(path) : [path];
   const certificates: string[] = [];
-  for (const file of files) {
+  for (const file of filesAt(path)) {
     const bytes = await readBounded(file, LARGEST_PEM);
     const found = Buffer.from(bytes).toString('latin1').match(CERTIFICATE) ?? [];
     for (const certificate of found) {
@@ -110,17 +109,25 @@ export async function readAuthorities(path: string): Promise<readonly string[]> 
   return certificates;
 }
 
-async function filesIn(folder: string): Promise<string[]> {
-  const names = await readdir(folder).catch((error: unknown) => {
-    throw fileError(folder, error);
-  });
-  const files: string[] = [];
-  for (const name of names.sort()) {
-    const path = join(folder, name);
-    const status = await stat(path).catch(() => undefined);
-    if (status?.isFile() === true) files.push(path);
+/** `path` itself, or the files in it where it is a folder. */
+function filesAt(path: string): readonly string[] {
+  try {
+    if (!statSync(path).isDirectory()) return [path];
+    return readdirSync(path)
+      .sort()
+      .map((name) => join(path, name))
+      .filter(isFile);
+  } catch (error) {
+    throw fileError(path, error);
   }
-  return files;
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
 }
 
 function isCertificate(pem: string): boolean {
@@ -132,6 +139,9 @@ function isCertificate(pem: string): boolean {
   }
 }
 
+/** For all peers without a CA, a pin or a client certificate: reading all those authorities takes longer than a request. */
+let ordinary: SecureContext | undefined;
+
 async function secureContext(settings: PeerSettings, ca: readonly string[] | undefined): Promise<SecureContext> {
   const { clientCertificate, clientKey } = settings;
   if ((clientCertificate === undefined) !== (clientKey === undefined)) {
@@ -139,17 +149,17 @@ async function secureContext(settings: PeerSettings, ca: readonly string[] | und
       hint: 'Give both client-certificate and client-key (BAO_CLIENT_CERT and BAO_CLIENT_KEY), or neither.',
     });
   }
-  const base = { minVersion: 'TLSv1.2' as const, ...(ca === undefined ? {} : { ca: [...ca] }) };
-  if (clientCertificate === undefined || clientKey === undefined) return createSecureContext(base);
+  leaveOutDefaultAuthorities();
+  const make = (own: SecureContextOptions = {}): SecureContext =>
+    createSecureContext({ minVersion: 'TLSv1.2', ca: [...(ca ?? defaultAuthorities())], ...own });
+  if (clientCertificate === undefined || clientKey === undefined) {
+    return ca === undefined ? (ordinary ??= make()) : make();
+  }
   const certificate = await readText(clientCertificate);
   const key = await readSecretFile(clientKey);
   try {
     return key.expose((bytes) =>
-      createSecureContext({
-        ...base,
-        cert: certificate,
-        key: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
-      }),
+      make({ cert: certificate, key: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length) }),
     );
   } catch {
     throw new QuorateError('file-invalid', `${clientCertificate} and ${clientKey} are no certificate and its key`, {

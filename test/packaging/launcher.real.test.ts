@@ -83,6 +83,12 @@ describe('the launcher', () => {
     expect(Object.keys((await launch()).env).filter((name) => name.startsWith('QUORATE_KEPT'))).toEqual([]);
   });
 
+  it('keeps Node from reading authorities that nobody asked for', async () => {
+    expect((await launch()).execArgv).toEqual(['--use-openssl-ca']);
+    expect((await launch({ NODE_USE_SYSTEM_CA: '0' })).execArgv).toEqual(['--use-openssl-ca']);
+    expect((await launch({ NODE_USE_SYSTEM_CA: '1' })).execArgv).toEqual(['--use-system-ca']);
+  });
+
   it('is found through links, and by a bare name', async () => {
     await symlink(launcher, join(folder, 'absolute'));
     await mkdir(join(folder, 'links'));

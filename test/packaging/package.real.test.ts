@@ -1,11 +1,14 @@
 import { execFile } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { version } from '../../src/build.ts';
+import { makeCertificates } from '../../src/rehearsal/certificates.ts';
+import { listen, type Play, SEAL_STATUS } from '../support/listener.ts';
 
 const run = promisify(execFile);
 const ROOT = join(import.meta.dirname, '../..');
@@ -39,6 +42,13 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
+/** What a single server answers to the questions of `quorate status`. */
+const unsealed: Play = ({ url }, reply) => {
+  if (url.endsWith('/health')) {
+    reply(200, { initialized: true, sealed: false, standby: false, server_time_utc: Math.floor(Date.now() / 1000) });
+  } else reply(200, url.endsWith('/leader') ? { ha_enabled: false } : SEAL_STATUS);
+};
+
 describe('the installed package', () => {
   for (const [label, node] of Object.entries(nodes)) {
     it(`starts on ${label}`, async () => {
@@ -48,6 +58,51 @@ describe('the installed package', () => {
       expect((await run(quorate, ['--help'], { env })).stdout).toContain('unseal');
     });
   }
+
+  it('trusts the authorities that it is told to, and Node’s own only where none is named', async () => {
+    const [ours, other] = await Promise.all([makeCertificates(['a']), makeCertificates(['b'])]);
+    const [ca, otherCa] = [join(folder, 'ca.pem'), join(folder, 'other.pem')];
+    await Promise.all([writeFile(ca, ours.ca), writeFile(otherCa, other.ca)]);
+    const own = ours.peers[0]!;
+    const server = await listen(unsealed, { tls: { cert: own.certificate, key: own.key.exposeText() } });
+    const pin = new X509Certificate(own.certificate).fingerprint256;
+    const status = async (
+      QUORATE_NODE: string,
+      more: Record<string, string>,
+      flags: string[] = [],
+    ): Promise<string> => {
+      const env = { PATH: process.env['PATH'], BAO_ADDR: server.address, QUORATE_NODE, ...more };
+      const args = ['status', '--format', 'json', ...flags];
+      const done = run(quorate, args, { env, cwd: folder }).catch((error: unknown) => error as { stdout: string });
+      const { peers } = JSON.parse((await done).stdout) as { peers: { state: string; fault?: { code: string } }[] };
+      return peers[0]?.fault?.code ?? peers[0]?.state ?? '';
+    };
+    try {
+      for (const node of Object.values(nodes)) {
+        expect({
+          'a CA': await status(node, { BAO_CACERT: ca }),
+          'one more for Node': await status(node, { NODE_EXTRA_CA_CERTS: ca }),
+          'a pin': await status(node, {}, ['--pin', pin]),
+          'the machine’s, asked for': await status(node, { NODE_USE_SYSTEM_CA: '1', SSL_CERT_FILE: ca }),
+          'nothing': await status(node, {}),
+          'the machine’s, not asked for': await status(node, { SSL_CERT_FILE: ca, SSL_CERT_DIR: folder }),
+          'another CA': await status(node, { BAO_CACERT: otherCa, NODE_EXTRA_CA_CERTS: ca, SSL_CERT_FILE: ca }),
+          'another pin': await status(node, { NODE_EXTRA_CA_CERTS: ca }, ['--pin', '0'.repeat(64)]),
+        }).toEqual({
+          'a CA': 'active',
+          'one more for Node': 'active',
+          'a pin': 'active',
+          'the machine’s, asked for': 'active',
+          'nothing': 'server-identity',
+          'the machine’s, not asked for': 'server-identity',
+          'another CA': 'server-identity',
+          'another pin': 'server-identity',
+        });
+      }
+    } finally {
+      await server.close();
+    }
+  });
 
   it('holds the bundle, the ready ceremonies and the licences, and nothing of the checkout', async () => {
     // What npm installs beside it (a global install brings optional packages from its cache) is not asked here.

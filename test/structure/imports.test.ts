@@ -1,7 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { areaOf, type Import, importsOf, trackedFiles } from './source-tree.ts';
 
-const SHARED = ['config', 'document', 'secret', 'files', 'errors', 'build', 'layout', 'templates', 'difference'];
+const SHARED = [
+  'authorities',
+  'config',
+  'document',
+  'secret',
+  'files',
+  'errors',
+  'build',
+  'layout',
+  'templates',
+  'difference',
+];
 const ADAPTERS = ['vault', 'pkcs11', 'programs', 'openpgp', 'database', 'ui'];
 const DOMAINS = ['ceremony', 'hsm', 'broker', 'shares', 'separation', 'rehearsal'];
 
