@@ -4,6 +4,7 @@ import { readText } from '../../files.ts';
 import type { Run } from '../kind.ts';
 import { SCRIPT_FILE } from '../record/folder.ts';
 import type { ShareSet } from '../rotation/share-set.ts';
+import { activePeer } from '../leadership.ts';
 import { surveyPeers } from '../survey.ts';
 import type { Apart } from './apart.ts';
 import { checkReceipt, INVITATION, type Signer } from './check.ts';
@@ -11,6 +12,7 @@ import { type Invitation, invitationDigest } from './invitation.ts';
 import { keepReceipt } from './keeping.ts';
 import { parseReceipt, type ReceiptBody } from './receipt.ts';
 import type { Task } from './task.ts';
+import { pinTickets } from './tickets.ts';
 
 const POLL = 1000;
 /** A receipt travels slower than a share: only after this is it called missing. */
@@ -148,8 +150,31 @@ async function invite(
     finding: `custodians were invited to take part from their own machines (${task.give})`,
     facts: { digest: invitationDigest(invitation), nonce: task.nonce },
   });
+  // Whoever has the invitation may use their ticket at once.
+  await bindTickets(run, invitation);
   await apart.invite(invitation);
   return invitation;
+}
+
+/** What is true of every ticket, and what the report says. */
+export const TICKETS =
+  'custodians have tickets for this ceremony: the audit log names them. Who issues tickets could use them; the signed receipts are the proof';
+
+async function bindTickets(run: Run, invitation: Invitation): Promise<void> {
+  if (!['rotation', 'verification', 'root-token'].includes(invitation.task.give)) return;
+  const peer = await activePeer(run);
+  if ((await peer.sealStatus({ signal: run.signal })).flavour !== 'openbao') return;
+  const { session } = await run.login(peer);
+  try {
+    const bound = await pinTickets(session, invitation);
+    if (bound !== true || run.events.some((one) => one.event === 'note' && one.text === TICKETS)) return;
+    await run.record({ event: 'note', text: TICKETS });
+  } catch (error) {
+    if (!isQuorateError(error, 'denied')) throw error;
+    run.people.say(`  ${error.message}: the tickets still open what came before. ${error.hint ?? ''}`);
+  } finally {
+    session.close();
+  }
 }
 
 async function take(

@@ -1,0 +1,83 @@
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Apart } from '../../ceremony/apart/apart.ts';
+import { invitationDigest, invitationWords, renderInvitation } from '../../ceremony/apart/invitation.ts';
+import { RECEIPT_NAMESPACE } from '../../ceremony/apart/receipt.ts';
+import type { Context } from '../../context.ts';
+import { isQuorateError } from '../../errors.ts';
+import { readText, replaceFile } from '../../files.ts';
+import { shownPath, wrapLines } from '../../layout.ts';
+import type { Programs } from '../../programs/programs.ts';
+
+const RECEIPT = /\.receipt$/;
+/** What people type in place of a receipt. */
+const NO_MORE = new Set(['lost', 'stop']);
+
+/**
+ * The way to custodians apart: invitations are written to `folder`, and receipts taken from it or from what is pasted
+ * at this terminal. The folder may be one that people share; nothing in it is secret.
+ */
+export async function createExchange(context: Context, programs: Programs, folder: string): Promise<Apart> {
+  const { output, prompts, cwd } = context;
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  let taken: string | undefined;
+
+  /** A receipt that was dealt with is not offered again, by this sitting or the next. */
+  async function nextFile(): Promise<string | undefined> {
+    if (taken !== undefined) await rename(taken, `${taken}.taken`).catch(() => undefined);
+    taken = undefined;
+    for (const name of (await readdir(folder)).filter((one) => RECEIPT.test(one)).sort()) {
+      const path = join(folder, name);
+      taken = path;
+      try {
+        return await readText(path);
+      } catch (error) {
+        if (!isQuorateError(error)) throw error;
+        // Somebody else's copy is not complete yet, or it is no text: the first is read in the next round.
+        taken = undefined;
+      }
+    }
+    return undefined;
+  }
+
+  return {
+    async invite(invitation) {
+      const digest = invitationDigest(invitation).slice('sha256:'.length, 'sha256:'.length + 8);
+      const file = join(folder, `${invitation.step.number}-${invitation.step.id}-${digest}.invitation`);
+      await replaceFile(file, `${renderInvitation(invitation)}\n`);
+      output.say();
+      output.say(`  invitation  ${shownPath(cwd, file)}`);
+      output.say('              each custodian, on their own machine:');
+      output.say('              quorate ceremony join INVITATION --as NAME --key SSHKEY');
+      for (const [index, line] of wrapLines(invitationWords(invitation).join(' '), 66).entries()) {
+        output.say(output.paint.strong(`  ${index === 0 ? 'words     ' : '          '}  ${line}`));
+      }
+      output.say('              they see the same words; compare them on the telephone');
+      output.say(`  receipts    put them into ${shownPath(cwd, folder)}/, or paste them here (not shown);`);
+      output.say('              "stop" when nobody else will hand one in');
+      output.say();
+    },
+
+    async next(patience) {
+      const found = await nextFile();
+      if (found !== undefined) return found;
+      const line = await prompts.pasted(patience);
+      if (line === undefined || line === null) return line;
+      return NO_MORE.has(line.trim().replaceAll('"', '').toLowerCase()) ? null : line;
+    },
+
+    async signer({ bytes, signature }) {
+      const place = await mkdtemp(join(tmpdir(), 'quorate-receipt-'));
+      try {
+        const file = join(place, 'receipt.sig');
+        await writeFile(file, signature, { mode: 0o600 });
+        const { signal } = context;
+        const found = await programs.sshKeygen.check({ namespace: RECEIPT_NAMESPACE, signature: file, bytes, signal });
+        return found.ok ? found.key : undefined;
+      } finally {
+        await rm(place, { recursive: true, force: true });
+      }
+    },
+  };
+}
