@@ -156,6 +156,7 @@ function headersOf(call: Call): Record<string, string> {
   const headers: Record<string, string> = { 'X-Vault-Request': 'true', 'User-Agent': 'quorate' };
   if (call.token !== undefined) headers['X-Vault-Token'] = call.token.exposeText();
   if (call.namespace !== undefined && call.namespace !== '') headers['X-Vault-Namespace'] = call.namespace;
+  if (call.wrapTtl !== undefined) headers['X-Vault-Wrap-TTL'] = `${call.wrapTtl.toString()}s`;
   if (call.body !== undefined) {
     headers['Content-Type'] = call.method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
   }

@@ -7,6 +7,8 @@ export interface CallOptions {
   readonly timeout?: number;
   /** Cancels the call; it then throws QuorateError `cancelled`. */
   readonly signal?: AbortSignal;
+  /** Has the answer wrapped: it comes as a token, good for one opening within so many seconds. */
+  readonly wrapTtl?: number;
   /** Query parameters, encoded by the client. */
   readonly query?: Readonly<Record<string, string>>;
   /**
