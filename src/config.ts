@@ -82,6 +82,8 @@ const policy = v.strictObject({
   'smallest-threshold': v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 2),
   'largest-clock-skew-seconds': v.optional(whole, 5),
   'shortest-key-validity-days': v.optional(whole, 365),
+  /** How long a question waits for its answer before the ceremony is given up; 0: for ever. */
+  'longest-wait-minutes': v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(10_000)), 240),
 });
 
 const schema = v.strictObject({

@@ -11,6 +11,7 @@ export const DEFAULT_POLICY: Policy = {
   'smallest-threshold': 2,
   'largest-clock-skew-seconds': 5,
   'shortest-key-validity-days': 365,
+  'longest-wait-minutes': 240,
 };
 
 /** What a cluster is called that no config describes. */

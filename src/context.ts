@@ -9,6 +9,7 @@ import type { Programs } from './programs/programs.ts';
 import type { SecretOutput } from './ui/secret-output.ts';
 import type { Format, Output, Prompts } from './ui/terminal.ts';
 import type { Secret } from './secret.ts';
+import type { HeldLogin } from './vault/login/held.ts';
 import type { Login } from './vault/login/outcome.ts';
 import type { AuthSettings } from './vault/login/settings.ts';
 import type { Entered } from './vault/namespace.ts';
@@ -53,6 +54,13 @@ export interface LoginOptions {
   readonly unchecked?: boolean;
 }
 
+/** The administrator's login for as long as a command runs. */
+export interface CeremonyLogin {
+  readonly login: (peer: Peer) => Promise<Login>;
+  /** Revokes it. @returns what names the tokens that may live on. */
+  readonly end: () => Promise<readonly string[]>;
+}
+
 /** What a command runs with. Everything that touches the world outside comes from here. */
 export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -76,6 +84,8 @@ export interface Context {
   login(peer: Peer, auth?: AuthSettings, options?: LoginOptions): Promise<Login>;
   /** The cluster's peers, and logins on them, in the root or in a namespace with a seal of its own: see `enterNamespace`. */
   enter(cluster: ConnectedCluster, namespace?: string): Promise<Entered>;
+  /** A login on the peers of a cluster that is made once, and revoked by `end` where quorate itself logged in for it. */
+  heldLogin(cluster: ConnectedCluster): CeremonyLogin;
   /** gpg, ssh-keygen and what runs them, loaded at the first call. */
   programs(): Promise<Programs>;
   /** OpenPGP with keys in files, loaded at the first call. */
@@ -148,11 +158,31 @@ export async function createContext(
       connected.push(...entered.peers);
       return entered;
     },
+    heldLogin: ({ peers, config: described }) => {
+      const auth = described?.auth;
+      const make = (peer: Peer): Promise<Login> => context.login(peer, auth);
+      // A token that somebody else made is theirs to revoke.
+      if (auth?.method !== 'approle' && auth?.method !== 'userpass') {
+        return { login: make, end: () => Promise.resolve([]) };
+      }
+      let held: HeldLogin | undefined;
+      return {
+        login: async (peer) => {
+          const { HeldLogin: Held } = await import('./vault/login/held.ts');
+          return (held ??= new Held(make)).login(peer);
+        },
+        end: () => held?.end(peers) ?? Promise.resolve([]),
+      };
+    },
     programs: async () => (await import('./programs/programs.ts')).loadPrograms(env),
     openpgp: async () => (await import('./openpgp/openpgp.ts')).loadOpenPgp(),
     pkcs11: async () => {
-      const { openRemote } = await import('./pkcs11/remote.ts');
+      const [{ openRemote }, { parseSlot }] = await Promise.all([
+        import('./pkcs11/remote.ts'),
+        import('./pkcs11/token.ts'),
+      ]);
       return {
+        parseSlot,
         open: async (path, opening = {}) => {
           const library = await openRemote(path, { env, signal, ...opening });
           libraries.push(library);

@@ -49,6 +49,7 @@ export const ERROR_CODES = {
   'already-initialised': EXIT.refused,
   'init-reply-lost': EXIT.refused,
   'ceremony-interrupted': EXIT.refused,
+  'deadline-passed': EXIT.refused,
   'leader-changed': EXIT.refused,
   'ceremony-locked': EXIT.refused,
   'outcome-unknown': EXIT.refused,

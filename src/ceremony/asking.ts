@@ -24,7 +24,7 @@ export interface ShareQuestion extends Omit<ShareRequest, 'cluster'> {
 }
 
 /** What ends the asking; all else can be put right by giving another share. */
-const FINAL = new Set<string>(['cancelled', 'bug', 'terminal-needed']);
+const FINAL = new Set<string>(['cancelled', 'bug', 'terminal-needed', 'deadline-passed']);
 
 /** Asks until somebody gives a share that may be sent, or nobody does. What is refused never leaves this machine. */
 export async function askForShare(run: Run, question: ShareQuestion, options: AskOptions): Promise<Given | null> {

@@ -1,5 +1,6 @@
 import { isQuorateError, QuorateError } from '../errors.ts';
 import type { Session } from '../vault/peer.ts';
+import { clearAway } from './deadline.ts';
 import type { Run, Step } from './kind.ts';
 import { activePeer } from './leadership.ts';
 import { acquireLock, describeClaim, type LockClaim, readLock, releaseLock, updateNonce } from './lock.ts';
@@ -58,6 +59,7 @@ export function freeingOnError(script: CommonScript, step: Step, isClean?: (run:
         await step.run(interrupted);
       } catch (error) {
         const run = uninterrupted(interrupted);
+        if (isQuorateError(error, 'deadline-passed')) await clearAway(run);
         try {
           const clean = await (isClean?.(run) ?? Promise.resolve(true));
           if (clean) await withActive(run, (session) => freeLock(run, script, session));

@@ -21,8 +21,13 @@ export async function quorateBuild(): Promise<CeremonySetting['quorate']> {
 }
 
 export const acceptOptions = {
-  accept: { value: 'CODE', repeat: true, description: 'go on although this check fails; needs --reason' },
-  reason: { value: 'TEXT', description: 'why, for the record' },
+  'accept': { value: 'CODE', repeat: true, description: 'go on although this check fails; needs --reason' },
+  'reason': { value: 'TEXT', description: 'why, for the record' },
+  'longest-wait': {
+    value: 'MINUTES',
+    description:
+      'give up, and cancel what is under way, when nobody answers for so long (default: as quorate.yaml says)',
+  },
 } as const;
 
 /** The findings that may fail. @throws QuorateError `usage` when no reason is given for them. */
@@ -44,9 +49,23 @@ interface ConductValues {
   readonly reset?: boolean;
 }
 
+/** @throws QuorateError `usage` for anything but a number of minutes. */
+function minutes(text: string): number {
+  if (/^\d{1,5}(\.\d{1,3})?$/.test(text)) return Number(text);
+  throw new QuorateError('usage', '--longest-wait takes a number of minutes');
+}
+
 /** The options of a command that `conduct` takes as they are. */
-export function conductValues({ accept, reason, records, reset }: ConductValues): ConductValues {
+export function conductValues({
+  accept,
+  reason,
+  records,
+  reset,
+  ...values
+}: ConductValues & { readonly 'longest-wait'?: string }): ConductValues & { readonly longestWait?: number } {
+  const wait = values['longest-wait'];
   return {
+    ...(wait === undefined ? {} : { longestWait: minutes(wait) }),
     ...(accept === undefined ? {} : { accept }),
     ...(reason === undefined ? {} : { reason }),
     ...(records === undefined ? {} : { records }),

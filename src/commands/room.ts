@@ -19,6 +19,8 @@ export interface RoomOptions {
   readonly reset?: boolean;
 }
 
+/** What asking again does not put right. */
+const FINAL = new Set<string>(['cancelled', 'bug', 'deadline-passed']);
 const STOP = Symbol('stop');
 /** Not `undefined`, which the list would take for the choice to start on. */
 const ELSE = Symbol('somebody else');
@@ -160,7 +162,7 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
           if (other === undefined) return proof;
           throw new QuorateError('share-owner', `that is ${other}'s share, which is proved already`);
         } catch (error) {
-          if (!(error instanceof QuorateError) || error.code === 'cancelled' || error.code === 'bug') throw error;
+          if (!(error instanceof QuorateError) || FINAL.has(error.code)) throw error;
           await this.refused(error);
         }
       }

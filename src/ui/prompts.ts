@@ -21,6 +21,7 @@ export function createPrompts({ stdin, stderr, signal }: PromptStreams): Prompts
   const interactive = stdin.isTTY && stderr.isTTY;
   const hush = createHush(stdin);
   let pasting: Pasting | undefined;
+  let patience = 0;
 
   async function ask(question: Question, options: PromptOptions = {}): Promise<unknown> {
     if (!interactive) {
@@ -29,11 +30,9 @@ export function createPrompts({ stdin, stderr, signal }: PromptStreams): Prompts
       });
     }
     const { default: inquirer } = await import('inquirer');
-    const prompt = inquirer.createPromptModule({
-      input: stdin,
-      output: stderr,
-      signal: options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]),
-    });
+    const late = patience > 0 ? AbortSignal.timeout(patience) : undefined;
+    const ends = [signal, options.signal, late].filter((one) => one !== undefined);
+    const prompt = inquirer.createPromptModule({ input: stdin, output: stderr, signal: AbortSignal.any(ends) });
     pasting?.stop();
     hush.pause();
     try {
@@ -41,6 +40,11 @@ export function createPrompts({ stdin, stderr, signal }: PromptStreams): Prompts
       return answers['answer'];
     } catch (error) {
       const name = error instanceof Error ? error.name : '';
+      if (name === 'AbortPromptError' && late?.aborted === true && !signal.aborted) {
+        throw new QuorateError('deadline-passed', `nobody has answered for ${inMinutes(patience)}`, {
+          hint: 'Go on when those who are needed are there. The limit: policy.longest-wait-minutes, or --longest-wait.',
+        });
+      }
       if (name === 'ExitPromptError' || name === 'AbortPromptError') {
         throw new QuorateError('cancelled', 'cancelled at a prompt');
       }
@@ -63,6 +67,9 @@ export function createPrompts({ stdin, stderr, signal }: PromptStreams): Prompts
       }
       if (signal.aborted) throw new QuorateError('cancelled', 'cancelled while waiting');
       return undefined;
+    },
+    patience: (milliseconds) => {
+      patience = milliseconds;
     },
     quiet: (on) => {
       if (interactive) hush.set(on);
@@ -104,6 +111,11 @@ export function createPrompts({ stdin, stderr, signal }: PromptStreams): Prompts
       });
     },
   };
+}
+
+function inMinutes(milliseconds: number): string {
+  const minutes = milliseconds / 60_000;
+  return minutes < 1 ? `${(milliseconds / 1000).toString()} s` : `${minutes.toString()} minutes`;
 }
 
 interface Hush {

@@ -49,6 +49,8 @@ export interface Prompts {
    * within `patience` milliseconds, or without a terminal; null once Ctrl-D was pressed.
    */
   pasted(patience: number): Promise<string | undefined | null>;
+  /** How many milliseconds a question waits for its answer: then it throws `deadline-passed`. 0: for ever, as at first. */
+  patience(milliseconds: number): void;
   /**
    * While on, what is typed between questions is neither shown nor kept; Ctrl-C still interrupts. Turn it off while
    * another program asks at this terminal. Without a terminal it does nothing.

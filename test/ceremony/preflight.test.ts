@@ -2,10 +2,11 @@ import { describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/ceremony/kind.ts';
 import { clocksAgree, reachable, sameVersion, withinPolicy } from '../../src/ceremony/preflight.ts';
 import type { PeerSurvey } from '../../src/ceremony/survey.ts';
+import { DEFAULT_POLICY } from '../../src/connect-cluster.ts';
 import { connectPeer } from '../../src/vault/connect.ts';
 import type { Health, SealStatus } from '../../src/vault/peer.ts';
 
-const POLICY = { 'smallest-threshold': 2, 'largest-clock-skew-seconds': 5, 'shortest-key-validity-days': 365 };
+const POLICY = DEFAULT_POLICY;
 const NOW = Date.UTC(2026, 10, 1, 12);
 
 const SEAL: SealStatus = {

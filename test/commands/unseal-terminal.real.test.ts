@@ -53,6 +53,18 @@ function expectNothingOf(terminal: TestTerminal, ...secrets: readonly string[]):
 }
 
 describe('quorate unseal at a terminal', () => {
+  it('gives up when people leave, says who gave, and leaves no share in any server', async () => {
+    const terminal = open('unseal', '--longest-wait', '0.08');
+    await give(terminal, 1, 0, share(0));
+    await terminal.waitFor(/accepted from Alice Example/);
+    expect((await standings(shared())).map((one) => one?.progress)).toEqual([1, 1, 1]);
+    const { code } = await terminal.exit;
+    expect(code).toBe(2);
+    expect(terminal.screen()).toContain('deadline-passed');
+    expect(terminal.screen()).toContain('given by Alice Example');
+    expect(await standings(shared())).toEqual([SEALED, SEALED, SEALED]);
+  });
+
   it('takes hidden shares, calls wrong ones by their owner, and shows every peer', async () => {
     const terminal = open('unseal');
     await give(terminal, 1, 0, share(1));

@@ -7,6 +7,7 @@ import type { InitScript } from './init/script.ts';
 import { initialiseStep } from './init/initialise.ts';
 import { proveStep } from './init/prove.ts';
 import { rosterStep } from './init/roster.ts';
+import { KnownPassword } from './init/login-session.ts';
 import { RootAccess } from './init/root-access.ts';
 import { auditStep, revokeStep, wayBackStep, writesStep } from './init/first-use.ts';
 import { unsealStep } from './init/unseal.ts';
@@ -91,15 +92,16 @@ export const init: Kind<InitScript> = {
 
   steps(script: InitScript, keys: ScriptKeys): readonly Step[] {
     const root = new RootAccess(script);
+    const known = new KnownPassword();
     return [
       initialiseStep(script, keys),
       proveStep(script),
       unsealStep(script),
       rosterStep(script),
-      writesStep(script, root),
+      writesStep(script, root, known),
       auditStep(script, root),
-      wayBackStep(script, root),
-      revokeStep(script, root),
+      wayBackStep(script, root, known),
+      revokeStep(script, root, known),
     ];
   },
 };

@@ -130,6 +130,8 @@ export interface SweepOptions {
   readonly keep?: ReadonlySet<string>;
   /** Without this, a peer that cannot be asked stops the ceremony. */
   readonly tolerate?: boolean;
+  /** Leaves alone what this ceremony has not started, and asks nobody. */
+  readonly ownOnly?: boolean;
 }
 
 /**
@@ -141,6 +143,7 @@ export async function sweep(run: Run, options: SweepOptions = {}): Promise<reado
   const { underWay, unknown } = await lookUntilAllAnswer(run);
   for (const one of underWay) {
     if (options.keep?.has(one.nonce) === true) continue;
+    if (options.ownOnly === true && !isOwn(run.events, one.nonce, one.progress)) continue;
     await cancelOne(run, one);
   }
   if (unknown.length === 0) return [];

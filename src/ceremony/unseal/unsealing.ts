@@ -2,9 +2,10 @@ import { isQuorateError, QuorateError } from '../../errors.ts';
 import type { Peer, SealStatus } from '../../vault/peer.ts';
 import { unsealApart } from '../apart/unsealing.ts';
 import { askForShare, type AskOptions, type Given, type ShareQuestion } from '../asking.ts';
+import { recordDeadline } from '../deadline.ts';
 import type { Run } from '../kind.ts';
 import { type GiveOptions, giveShare } from './giving.ts';
-import { type Absent, countedByAll, describe, names, newTarget, progressOf, type Target } from './target.ts';
+import { type Absent, countedByAll, describe, named, names, newTarget, progressOf, type Target } from './target.ts';
 import { lookAgain, lookForAbsent, waitUntilJoined, waitUntilOpen, type Wants } from './waiting.ts';
 
 export interface UnsealOutcome {
@@ -60,6 +61,9 @@ export async function unsealPeers(
   for (const target of attempt.targets) await settleEarlierProgress(run, attempt, target);
   try {
     await collect(run, attempt, options);
+  } catch (error) {
+    if (isQuorateError(error, 'deadline-passed')) await forget(run, attempt);
+    throw error;
   } finally {
     wipeHeld(attempt);
   }
@@ -194,6 +198,18 @@ async function settleEarlierProgress(run: Run, { givers }: Attempt, target: Targ
     // It may be gone, or unsealed by now: `lookAgain` finds out.
     target.state = 'lost';
     target.why = error.message;
+  }
+}
+
+/** People have gone: what they gave must not wait in the peers' memory for somebody else to complete it. */
+async function forget(run: Run, { targets }: Attempt): Promise<void> {
+  await recordDeadline(run, 'the unseal attempts are reset');
+  for (const { peer, state, counted } of targets) {
+    if (state !== 'sealed' || counted.size === 0) continue;
+    await peer.resetUnseal().catch((error: unknown) => {
+      if (!isQuorateError(error)) throw error;
+      run.people.say(`  ${named(peer.name, error.message)}: its attempt may still wait.`);
+    });
   }
 }
 

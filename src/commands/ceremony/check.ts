@@ -35,18 +35,22 @@ export const command = defineCommand({
     const all: Finding[] = [...findings];
     if (values.live === true) {
       const cluster = await context.cluster({ cluster: script.cluster });
-      const login: PreflightRun['login'] = (peer) => context.login(peer, cluster.config?.auth);
-      const { loadRosters } = await import('./conduct.ts');
+      const held = context.heldLogin(cluster);
+      const { endLogin, loadRosters } = await import('./conduct.ts');
       const { roster } = await loadRosters(context, cluster.name);
-      const run = {
+      const run: PreflightRun = {
         cluster,
         policy,
         tools,
         signal: context.signal,
-        login,
+        login: held.login,
         ...(roster === undefined ? {} : { roster }),
       };
-      all.push(...(await kind.preflight(script, run, keys)));
+      try {
+        all.push(...(await kind.preflight(script, run, keys)));
+      } finally {
+        await endLogin(context, held);
+      }
     }
     const steps = kind.steps(script, keys);
     const failed = all.filter(({ ok }) => !ok).length;

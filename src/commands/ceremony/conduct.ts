@@ -4,7 +4,7 @@ import type { CeremonyOutcome, CeremonySetting } from '../../ceremony/engine.ts'
 import { ROSTER_FILE } from '../../ceremony/kinds/init/roster.ts';
 import type { LoadedScript } from '../../ceremony/load.ts';
 import type { Roster } from '../../ceremony/roster/schema.ts';
-import type { ConnectedCluster, Context } from '../../context.ts';
+import type { CeremonyLogin, ConnectedCluster, Context } from '../../context.ts';
 import type { Programs } from '../../programs/programs.ts';
 import { readText, replaceFile } from '../../files.ts';
 import { shownPath, wrapLines } from '../../layout.ts';
@@ -22,6 +22,8 @@ export interface ConductOptions {
   readonly reset?: boolean;
   readonly accept?: readonly string[];
   readonly reason?: string;
+  /** In minutes; default: as the policy says. */
+  readonly longestWait?: number;
   /** Resumes the ceremony in this folder. */
   readonly resume?: string;
   readonly records?: string;
@@ -44,7 +46,10 @@ export async function conduct(context: Context, options: ConductOptions): Promis
     import('../../ceremony/engine.ts'),
     context.programs(),
   ]);
-  const setting = await ceremonySetting(context, programs, options);
+  const { cluster, longestWait = cluster.policy['longest-wait-minutes'] } = options;
+  context.prompts.patience(longestWait * 60_000);
+  const held = context.heldLogin(cluster);
+  const setting = { ...(await ceremonySetting(context, programs, options)), login: held.login };
   let folder = options.resume;
   try {
     if (folder !== undefined) {
@@ -69,6 +74,15 @@ export async function conduct(context: Context, options: ConductOptions): Promis
       context.output.say(`        quorate ceremony resume ${place}`);
     }
     throw error;
+  } finally {
+    await endLogin(context, held);
+  }
+}
+
+/** Revokes the login of a command, and says what could not be. */
+export async function endLogin({ output }: Pick<Context, 'output'>, held: CeremonyLogin): Promise<void> {
+  for (const left of await held.end()) {
+    output.say(`The token of the ceremony login may live until it expires: accessor ${left}`);
   }
 }
 
@@ -76,7 +90,7 @@ async function ceremonySetting(
   context: Context,
   programs: Programs,
   options: ConductOptions,
-): Promise<CeremonySetting> {
+): Promise<Omit<CeremonySetting, 'login'>> {
   const { output } = context;
   const { cluster } = options;
   const rosters = await loadRosters(context, cluster.name);
@@ -85,7 +99,6 @@ async function ceremonySetting(
     policy: cluster.policy,
     tools: await ceremonyTools(context),
     signal: context.signal,
-    login: (peer) => context.login(peer, cluster.config?.auth),
     ...rosters,
     scriptFolder: options.scriptFolder,
     quorate: await quorateBuild(),

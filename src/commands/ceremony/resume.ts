@@ -1,6 +1,7 @@
 import { dirname, join, resolve } from 'node:path';
 import { QuorateError } from '../../errors.ts';
 import { readText } from '../../files.ts';
+import { acceptOptions, conductValues } from '../ceremony-setting.ts';
 import { clusterChoice, clusterOptions } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
 import { shareOptions, shareSources } from '../share-sources.ts';
@@ -12,6 +13,7 @@ export const command = defineCommand({
   options: {
     ...shareOptions,
     ...clusterOptions,
+    'longest-wait': acceptOptions['longest-wait'],
     'script-folder': { value: 'DIR', description: 'where the files are that the script names, if it was moved since' },
   },
   examples: [
@@ -49,6 +51,7 @@ export const command = defineCommand({
       scriptFolder: named === undefined ? dirname(resolve(context.cwd, scriptFile)) : resolve(context.cwd, named),
       cluster,
       sources: shareSources(values),
+      ...conductValues(values),
       resume: place.folder,
     });
     const roster = loaded.kind.name === 'init' ? await placeRoster(cluster, outcome.folder) : undefined;

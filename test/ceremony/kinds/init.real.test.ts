@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { ThrowawayCluster } from '../../../src/rehearsal/cluster.ts';
+import { DEFAULT_POLICY } from '../../../src/connect-cluster.ts';
 import { CEREMONY_POLICY, type Crew, initScriptText, peersOf, prepareCeremony } from '../../support/ceremony.ts';
 import { expectComplete } from '../../support/completion.ts';
 import { callPeer, freshCluster, temporaryFolder } from '../../support/cluster.ts';
@@ -82,7 +83,7 @@ describe('init', () => {
       crew: pair,
       script: initScriptText(pair, { threshold: 1 }),
       setting: {
-        policy: { 'smallest-threshold': 1, 'largest-clock-skew-seconds': 5, 'shortest-key-validity-days': 0 },
+        policy: { ...DEFAULT_POLICY, 'smallest-threshold': 1, 'shortest-key-validity-days': 0 },
       },
     });
     const outcome = await ceremony.start();

@@ -66,7 +66,7 @@ describe('rotate-root-key of a cluster that unseals itself', () => {
 
   it.each(['before-reply', 'internal-error'] as const)(
     'is written once more after %s to the last call',
-    async (kind) => {
+    async () => {
       const { proxy, peers } = await withProxy(live);
       void proxy.cut({ path: 'sys/rotate/root/update', skip: 1, fault: { kind: 'before-reply' } });
       const ceremony = await prepare({ peers });

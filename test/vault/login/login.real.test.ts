@@ -5,6 +5,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Peer } from '../../../src/vault/peer.ts';
 import { sharedCluster } from '../../support/cluster.ts';
 import { codeOf } from '../../support/errors.ts';
+import { HeldLogin } from '../../../src/vault/login/held.ts';
 import { connectPeer, login, Secret } from '../subject.ts';
 
 const live = sharedCluster({ peers: 1 });
@@ -129,5 +130,43 @@ describe('a user', () => {
     const wrong = (): Promise<Secret> => Promise.resolve(Secret.fromText('battery staple'));
     expect(await codeOf(login(peer, auth, { env: {}, home, password: wrong }))).toBe('denied');
     expect(await codeOf(login(peer, auth, { env: {}, home }))).toBe('token-missing');
+  });
+});
+
+describe('a held login', () => {
+  const accessors = async (): Promise<readonly string[]> =>
+    peer.session(Secret.fromText(live().rootToken)).list('auth/token/accessors');
+
+  it('is made once for calls side by side, made anew when the server forgot it, and all of it is revoked', async () => {
+    let asked = 0;
+    const auth = { method: 'userpass', mount: 'people', username: 'alice' } as const;
+    const password = (): Promise<Secret> => {
+      asked += 1;
+      return Promise.resolve(Secret.fromText('correct horse'));
+    };
+    const before = await accessors();
+    const held = new HeldLogin((one) => login(one, auth, { env: {}, home, password }));
+    const all = await Promise.all([held.login(peer), held.login(peer)]);
+    const again = await held.login(peer);
+    expect(asked).toBe(1);
+    expect(new Set([...all, again].map(({ accessor }) => accessor)).size).toBe(1);
+    for (const { session } of all) session.close();
+    await again.session.request('POST', 'auth/token/revoke-self', {});
+    expect((await held.login(peer)).accessor).not.toBe(again.accessor);
+    expect(asked).toBe(2);
+    expect(await held.end([peer])).toEqual([]);
+    expect(await accessors()).toEqual(before);
+  });
+
+  it('says what it could not revoke', async () => {
+    const auth = { method: 'userpass', mount: 'people', username: 'alice' } as const;
+    const password = (): Promise<Secret> => Promise.resolve(Secret.fromText('correct horse'));
+    const gone = connectPeer({ ...settings(), address: 'https://127.0.0.1:1' });
+    const held = new HeldLogin(async (one) => {
+      const made = await login(one, auth, { env: {}, home, password });
+      return { ...made, session: made.session.at(gone) };
+    });
+    const { accessor } = await held.login(peer);
+    expect(await held.end([gone])).toEqual([accessor]);
   });
 });

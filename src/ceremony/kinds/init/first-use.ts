@@ -3,14 +3,14 @@ import { applyWrites } from '../../first-writes.ts';
 import type { Run, Step } from '../../kind.ts';
 import { countRootTokens, proveWayBack, revokeAndProve, wayBackProved } from '../../way-back.ts';
 import type { CeremonyLogin } from './login.ts';
-import { loginAs, makeLogin } from './login-session.ts';
+import { type KnownPassword, loginAs, makeLogin } from './login-session.ts';
 import type { RootAccess } from './root-access.ts';
 import type { InitScript } from './script.ts';
 
 const ROOT_TOKENS = 'root-tokens';
 
 /** The writes that reviewers approved, and the login that remains. */
-export function writesStep(script: InitScript, root: RootAccess): Step {
+export function writesStep(script: InitScript, root: RootAccess, known: KnownPassword): Step {
   const count = script['first-writes'].length;
   const login = script['ceremony-login'];
   return {
@@ -22,7 +22,7 @@ export function writesStep(script: InitScript, root: RootAccess): Step {
     async run(run) {
       const session = await root.session(run);
       await applyWrites(run, session, script['first-writes']);
-      if (login !== undefined) await makeLogin(run, session, login);
+      if (login !== undefined) await makeLogin(run, session, login, known);
     },
   };
 }
@@ -70,7 +70,7 @@ export function auditStep(script: InitScript, root: RootAccess): Step {
 }
 
 /** A login that is not root can start a rotation and a root generation: the way back in. */
-export function wayBackStep(script: InitScript, root: RootAccess): Step {
+export function wayBackStep(script: InitScript, root: RootAccess, known: KnownPassword): Step {
   return {
     id: 'way-back',
     title: 'the ceremony login starts, and cancels, a root key rotation and a root token generation',
@@ -85,7 +85,7 @@ export function wayBackStep(script: InitScript, root: RootAccess): Step {
             'Start from `quorate ceremony new init`, whose script has one. The root token lies encrypted in issued/.',
         });
       }
-      const session = await loginAs(run, login);
+      const session = await loginAs(run, login, known);
       try {
         const { recoverySeal } = await session.peer.sealStatus({ signal: run.signal });
         await proveWayBack(run, session, recoverySeal);
@@ -98,7 +98,7 @@ export function wayBackStep(script: InitScript, root: RootAccess): Step {
 }
 
 /** The root token goes, and that it is gone is proved. */
-export function revokeStep(script: InitScript, root: RootAccess): Step {
+export function revokeStep(script: InitScript, root: RootAccess, known: KnownPassword): Step {
   return {
     id: 'revoke',
     title: 'the root token is revoked, and its absence proved',
@@ -107,7 +107,7 @@ export function revokeStep(script: InitScript, root: RootAccess): Step {
     async run(run) {
       if (!revoked(run)) await revoke(run, root);
       const login = script['ceremony-login'];
-      if (login !== undefined) await countRoots(run, login);
+      if (login !== undefined) await countRoots(run, login, known);
     },
   };
 }
@@ -129,8 +129,8 @@ async function revoke(run: Run, root: RootAccess): Promise<void> {
 }
 
 /** A root token that somebody else made lives on when this ceremony's own is gone. */
-async function countRoots(run: Run, login: CeremonyLogin): Promise<void> {
-  const session = await loginAs(run, login);
+async function countRoots(run: Run, login: CeremonyLogin, known: KnownPassword): Promise<void> {
+  const session = await loginAs(run, login, known);
   try {
     const roots = await countRootTokens(session);
     await run.record({
@@ -151,6 +151,7 @@ async function countRoots(run: Run, login: CeremonyLogin): Promise<void> {
   } finally {
     await session.request('POST', 'auth/token/revoke-self', {}).catch(() => undefined);
     session.close();
+    known.forget();
   }
 }
 

@@ -14,15 +14,36 @@ const TOKEN_TTL = '15m';
 /** Names the AppRole; not a secret, and needed beside the secret id to log in. */
 const ROLE_ID_FILE = 'ceremony-login.role-id';
 
+/** The password of a ceremony login, kept from when it was chosen or first asked for until the ceremony needs it no more. */
+export class KnownPassword {
+  #password: Secret | undefined;
+
+  learn(password: Secret): void {
+    this.forget();
+    this.#password = password.clone();
+  }
+
+  /** A copy, which the caller wipes. */
+  async get(run: Pick<Run, 'people'>, username: string): Promise<Secret> {
+    this.#password ??= await run.people.password(`Password of the ceremony login ${username}`);
+    return this.#password.clone();
+  }
+
+  forget(): void {
+    this.#password?.wipe();
+    this.#password = undefined;
+  }
+}
+
 /**
  * Makes the login that remains: an AppRole role with a secret id in a 0600 file, or a user with a new password.
  * Done again after an interruption it makes no second secret id while the first one's file is there.
  * @throws QuorateError `no-way-back` when the server does not make it, `file-exists` for a secret id of another cluster.
  */
-export async function makeLogin(run: Run, root: Session, login: CeremonyLogin): Promise<void> {
+export async function makeLogin(run: Run, root: Session, login: CeremonyLogin, known: KnownPassword): Promise<void> {
   try {
     if (login.method === 'approle') await makeRole(run, root, login);
-    else await makeUser(run, root, login);
+    else await makeUser(run, root, login, known);
   } catch (error) {
     if (!isQuorateError(error, 'server-error')) throw error;
     throw new QuorateError('no-way-back', `the ceremony login could not be made: ${error.message}`, {
@@ -32,14 +53,15 @@ export async function makeLogin(run: Run, root: Session, login: CeremonyLogin): 
 }
 
 /** A session of the ceremony login on the active peer. The caller revokes it. @throws `no-way-back` when it cannot log in. */
-export async function loginAs(run: Run, login: CeremonyLogin): Promise<Session> {
+export async function loginAs(run: Run, login: CeremonyLogin, known: KnownPassword): Promise<Session> {
   const peer = await activePeer(run);
   const anonymous = peer.session(Secret.fromText(''));
-  const { path, body, secrets } = await credentials(run, login);
+  const { path, body, secrets } = await credentials(run, login, known);
   try {
     const reply = await anonymous.request('POST', path, body, { signal: run.signal });
     const auth = (reply.body as { auth?: { client_token?: unknown; policies?: unknown } } | null)?.auth;
     if (reply.status !== 200 || typeof auth?.client_token !== 'string') {
+      known.forget();
       throw new QuorateError('no-way-back', `the ceremony login was refused (${reply.status.toString()})`, {
         hint: 'Check that first-writes enable its auth method. The root token was kept.',
       });
@@ -112,11 +134,17 @@ async function refuseStale(run: Run, root: Session, role: string, file: string, 
   });
 }
 
-async function makeUser(run: Run, root: Session, login: CeremonyLogin & { method: 'userpass' }): Promise<void> {
+async function makeUser(
+  run: Run,
+  root: Session,
+  login: CeremonyLogin & { method: 'userpass' },
+  known: KnownPassword,
+): Promise<void> {
   const path = `auth/${login.mount}/users/${login.username}`;
   const password = await run.people.newPassword(`New password of the ceremony login ${login.username}`);
   try {
     await root.write(path, { password, token_policies: login.policies, token_ttl: TOKEN_TTL }, { signal: run.signal });
+    known.learn(password);
   } finally {
     password.wipe();
   }
@@ -135,9 +163,9 @@ interface Credentials {
   readonly secrets: readonly Secret[];
 }
 
-async function credentials(run: Run, login: CeremonyLogin): Promise<Credentials> {
+async function credentials(run: Run, login: CeremonyLogin, known: KnownPassword): Promise<Credentials> {
   if (login.method === 'userpass') {
-    const password = await run.people.password(`Password of the ceremony login ${login.username}`);
+    const password = await known.get(run, login.username);
     return { path: `auth/${login.mount}/login/${login.username}`, body: { password }, secrets: [password] };
   }
   const secretId = await readSecretFile(resolve(run.scriptFolder, login['secret-id-file']));
