@@ -78,6 +78,25 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
       verify: { summary: 'who stands by a roster', load: () => import('./commands/custodian/verify.ts') },
     },
   },
+  'db': {
+    summary: 'database credentials that live as long as the job',
+    commands: {
+      setup: { summary: 'roles, policies and logins from one file', load: () => import('./commands/db/setup.ts') },
+    },
+  },
+  'hsm': {
+    summary: 'the HSM behind a seal: its tokens, keys and configuration',
+    commands: {
+      tokens: { summary: 'what a PKCS#11 library sees', load: () => import('./commands/hsm/tokens.ts') },
+      init: { summary: 'give a token its label and its PINs', load: () => import('./commands/hsm/init.ts') },
+      keygen: { summary: 'make a key that never leaves the token', load: () => import('./commands/hsm/keygen.ts') },
+      inspect: {
+        summary: 'the keys on a token, and what each is fit for',
+        load: () => import('./commands/hsm/inspect.ts'),
+      },
+      test: { summary: 'does a key do what a seal will ask of it?', load: () => import('./commands/hsm/test.ts') },
+    },
+  },
   'completion': {
     summary: 'completion for bash, zsh, fish and powershell',
     load: async () => ({ command: (await import('./commands/completion.ts')).completionOf(COMMANDS) }),

@@ -91,6 +91,8 @@ const ROWS: readonly Row[] = [
   row('custodian enroll', '--merge', 'share', 'token'),
   row('custodian sign', 'share', '--key', 'password', '--as', 'Alice Example'),
   row('custodian verify', 'token', '--allowed-signers', 'password'),
+  row('db setup', 'script.yaml'),
+  row('db setup', 'share', '--account-sql'),
   row('completion', 'share'),
 ];
 

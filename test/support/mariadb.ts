@@ -31,6 +31,8 @@ export async function startMariadb(): Promise<TestDatabase> {
       ...as,
       ...(database === undefined ? {} : { database }),
       multipleStatements: true,
+      // Accounts may require it; the tests of quorate's own TLS are elsewhere.
+      ssl: { rejectUnauthorized: false },
       connectTimeout: 5000,
     });
   const run = async (text: string, as: DatabaseUser, database?: string): Promise<readonly Row[]> => {

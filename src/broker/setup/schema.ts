@@ -1,0 +1,130 @@
+import * as v from 'valibot';
+import { DURATION, parseDuration } from '../duration.ts';
+
+/**
+ * Names of mounts, connections, roles and logins: they become segments of paths and go into policies, and, with the
+ * characters that are left, need no escaping there.
+ */
+const name = v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9_-]{0,47}$/, 'small letters, digits, - and _'));
+/** What stands between quotes in SQL; wide enough for what people use, with no quote in it. */
+const identifier = v.pipe(
+  v.string(),
+  v.regex(/^[A-Za-z_][A-Za-z0-9_$-]{0,62}$/, 'letters, digits, _, $ and -, as a database names things'),
+);
+const path = v.pipe(v.string(), v.minLength(1));
+const host = v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]{1,253}$|^[0-9A-Fa-f:]{2,39}$/, 'a name or an address'));
+const cidr = v.pipe(
+  v.string(),
+  v.regex(
+    /^(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}\/(?:[12]?[0-9]|3[0-2])|[0-9A-Fa-f:]{2,39}\/(?:1[01][0-9]|12[0-8]|[0-9]{1,2}))$/,
+    'a network such as 10.20.0.0/16',
+  ),
+);
+const seconds = v.pipe(
+  v.string(),
+  v.regex(DURATION, 'a time such as 90s, 15m or 1h30m'),
+  v.transform((text) => parseDuration(text) ?? 0),
+  v.minValue(10, 'at least 10s'),
+);
+
+const connection = v.pipe(
+  v.strictObject({
+    name,
+    'engine': v.picklist(['postgresql', 'mariadb', 'mysql'], 'postgresql, mariadb or mysql'),
+    host,
+    'port': v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535))),
+    'database': identifier,
+    'tls': v.optional(
+      v.picklist(['verify-full', 'verify-ca', 'require', 'disable'], 'verify-full, verify-ca, require or disable'),
+      'verify-full',
+    ),
+    'ca': v.optional(path),
+    'ca-on-server': v.optional(
+      v.pipe(v.string(), v.regex(/^\/[A-Za-z0-9._/-]+$/, 'an absolute path on the Vault server')),
+    ),
+    'admin': identifier,
+    'admin-password-file': path,
+  }),
+  v.check(
+    (one) => one.engine === 'postgresql' || (one.tls !== 'verify-ca' && one['ca-on-server'] === undefined),
+    'verify-ca and ca-on-server are for PostgreSQL only',
+  ),
+);
+
+const role = v.pipe(
+  v.strictObject({
+    name,
+    'template': v.picklist(['read-only', 'read-write', 'migration'], 'read-only, read-write or migration'),
+    'group': v.optional(identifier),
+    'ttl': v.optional(seconds, '15m'),
+    'max-ttl': v.optional(seconds, '1h'),
+  }),
+  v.check((one) => one.ttl <= one['max-ttl'], 'ttl is longer than max-ttl'),
+);
+
+const text = v.pipe(v.string(), v.minLength(1));
+const loginCommon = { name, roles: v.pipe(v.array(name), v.minLength(1)), ttl: v.optional(seconds, '1h') };
+
+const login = v.variant('method', [
+  v.strictObject({
+    'method': v.literal('approle'),
+    ...loginCommon,
+    'mount': v.optional(name, 'approle'),
+    'secret-id-uses': v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 0),
+    'secret-id-ttl': v.optional(seconds, '24h'),
+  }),
+  v.strictObject({
+    'method': v.literal('jwt'),
+    ...loginCommon,
+    'mount': v.optional(name, 'jwt'),
+    'audience': text,
+    'user-claim': v.optional(text, 'sub'),
+    'claims': v.pipe(
+      v.record(text, v.union([text, v.array(text)])),
+      v.check((claims) => Object.keys(claims).length > 0, 'without a claim every token of the issuer would do'),
+    ),
+  }),
+]);
+
+const unique = (names: readonly string[]): boolean => new Set(names).size === names.length;
+
+/** What `quorate db setup` makes true on the server. */
+export const setupSchema = v.pipe(
+  v.strictObject({
+    mount: v.optional(name, 'database'),
+    connection,
+    network: v.optional(v.array(cidr), []),
+    roles: v.pipe(
+      v.array(role),
+      v.minLength(1),
+      v.check((roles) => unique(roles.map((one) => one.name)), 'two roles have the same name'),
+    ),
+    login: v.optional(
+      v.pipe(
+        v.array(login),
+        v.check((logins) => unique(logins.map((one) => `${one.mount}/${one.name}`)), 'two logins have the same name'),
+      ),
+      [],
+    ),
+    idempotency: v.optional(v.boolean(), true),
+  }),
+  v.check(
+    ({ roles, login: logins }) =>
+      logins.every((one) => one.roles.every((wanted) => roles.some(({ name: there }) => there === wanted))),
+    'a login names a role that is not in this file',
+  ),
+  v.check(
+    ({ connection: { engine }, roles }) => engine === 'postgresql' || roles.every(({ group }) => group === undefined),
+    'group is for PostgreSQL only',
+  ),
+);
+
+export type Setup = v.InferOutput<typeof setupSchema>;
+export type SetupConnection = Setup['connection'];
+export type SetupRole = Setup['roles'][number];
+export type SetupLogin = Setup['login'][number];
+
+/** Where the records of idempotency keys are, and what encrypts them. The same for all mounts of a server. */
+export const IDEMPOTENCY = { kv: 'quorate-db', transit: 'quorate-transit' } as const;
+
+export const portOf = ({ engine, port }: SetupConnection): number => port ?? (engine === 'postgresql' ? 5432 : 3306);
