@@ -43,11 +43,14 @@ function reply(message: Reply): void {
 
 process.on('message', (request: Request) => {
   const secrets: Secret[] = [];
+  const { id } = request;
+  const args = request.args.map((arg) => unpacked(arg, secrets));
+  const start = performance.now();
   try {
-    const args = request.args.map((arg) => unpacked(arg, secrets));
-    reply({ id: request.id, value: answer({ ...request, args }) });
+    const value = answer({ ...request, args });
+    reply({ id, ms: performance.now() - start, value });
   } catch (error) {
-    reply({ id: request.id, error: packedError(error) });
+    reply({ id, ms: performance.now() - start, error: packedError(error) });
   } finally {
     for (const secret of secrets) secret.wipe();
   }

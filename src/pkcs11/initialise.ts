@@ -43,7 +43,10 @@ export function initialiseToken(
       module.C_CloseSession(session);
     });
   }
-  return library.refresh(made);
+  // SoftHSM 2.6.1 gives the token another slot the next time that it starts: this is the one that others will see.
+  const { serial } = library.refresh(made);
+  library.reinitialise();
+  return library.findToken({ label, ...(serial === '' ? {} : { serial }) });
 }
 
 /** The initialised token: in the slot it was in, or in one that it moved to (SoftHSM gives it a new number). */

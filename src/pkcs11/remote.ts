@@ -20,6 +20,8 @@ export type RemoteLibrary = {
   readonly path: string;
   /** Opens a session for `use`, and closes it however that ends. */
   withSession<T>(token: Token, options: OpenOptions, use: (session: RemoteSession) => Promise<T>): Promise<T>;
+  /** The milliseconds that the last answer took in the library, without the way to its process and back. */
+  lastDuration(): number;
   /** Ends the process. Safe to call twice. */
   close(): void;
 };
@@ -41,6 +43,8 @@ export interface Pkcs11 {
    * @throws QuorateError as `openLibrary`.
    */
   open(path: string, options?: { readonly timeout?: number }): Promise<RemoteLibrary>;
+  /** See `token.ts`. */
+  parseSlot(text: string): bigint | undefined;
 }
 
 const LIBRARY_METHODS: readonly LibraryMethod[] = [
@@ -104,6 +108,7 @@ export async function openRemote(path: string, options: RemoteOptions): Promise<
         await host.ask(id, 'close', []).catch(() => undefined);
       }
     },
+    lastDuration: () => host.lastDuration,
     close: () => {
       host.end();
     },
@@ -123,6 +128,7 @@ class Host {
   readonly #signal: AbortSignal;
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, Waiting>();
+  lastDuration = 0;
   #last = 0;
   #ended: QuorateError | undefined;
 
@@ -188,6 +194,7 @@ class Host {
     const waiting = this.#waiting.get(reply.id);
     if (waiting === undefined) return;
     this.#waiting.delete(reply.id);
+    this.lastDuration = reply.ms;
     clearTimeout(waiting.timer);
     if ('value' in reply) {
       waiting.resolve(reply.value);

@@ -11,7 +11,8 @@ export interface Request {
   readonly args: readonly unknown[];
 }
 
-export type Reply = { readonly id: number } & (
+/** `ms` is the time that the call took in the library, without the way to and fro. */
+export type Reply = { readonly id: number; readonly ms: number } & (
   | { readonly value: unknown }
   | { readonly error: { readonly code: ErrorCode; readonly message: string } & QuorateErrorDetails }
 );
