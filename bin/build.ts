@@ -1,21 +1,28 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, realpathSync, renameSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, realpathSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { rolldown } from 'rolldown';
 import config from '../rolldown.config.ts';
+import { kms } from './build-kms.ts';
 
 /*
  * node bin/build.ts [addon] [bundle]
  *
- * bundle: src/ into dist/ (see rolldown.config.ts). addon: pkcs11js's C++ into dist/prebuilt; as it uses Node-API only,
- * one build serves every Node. Give both in that order to publish, so that the bundle's checksums cover the addon.
+ * bundle: src/ into dist/ (see rolldown.config.ts), and where the addon is there, the KMS plugin into dist/kms (see
+ * build-kms.ts). addon: pkcs11js's C++ into dist/prebuilt; as it uses Node-API only, one build serves every Node. Give
+ * both in that order to publish, so that the bundle's checksums cover the addon, and the plugin holds it.
  */
 
 const root = join(import.meta.dirname, '..');
+const ADDON = 'build/Release/pkcs11.node';
+const prebuilt = (): string => join(root, `dist/prebuilt/${process.platform}-${process.arch}`);
 
 async function bundle(): Promise<void> {
   const { output, ...input } = config;
   if (output === undefined || Array.isArray(output)) throw new Error('one output is expected');
+  // Without the addon there is no plugin, and one of an earlier build must not stay.
+  if (existsSync(join(prebuilt(), ADDON))) await kms(join(prebuilt(), ADDON));
+  else rmSync(join(root, 'dist/kms'), { recursive: true, force: true });
   const build = await rolldown(input);
   try {
     await build.write(output);
@@ -30,8 +37,8 @@ async function bundle(): Promise<void> {
  */
 function addon(): void {
   const source = join(root, 'node_modules/pkcs11js');
-  const folder = join(root, `dist/prebuilt/${process.platform}-${process.arch}`);
-  const result = join(folder, 'build/Release/pkcs11.node');
+  const folder = prebuilt();
+  const result = join(folder, ADDON);
   mkdirSync(dirname(result), { recursive: true });
   for (const file of ['package.json', 'index.js', 'LICENSE']) copyFileSync(join(source, file), join(folder, file));
   execFileSync(

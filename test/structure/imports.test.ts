@@ -22,7 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'process-guard': [],
   'cli': ['command-line', 'commands', 'context', 'ui', ...SHARED],
   'command-line': ['commands', 'context', ...SHARED],
-  'commands': ['context', ...DOMAINS, 'deploy', ...SHARED],
+  'commands': ['context', ...DOMAINS, 'deploy', 'kms', ...SHARED],
   'context': ['connect-cluster', ...ADAPTERS, ...SHARED],
   'connect-cluster': [...ADAPTERS, ...SHARED],
   ...Object.fromEntries([...ADAPTERS, ...DOMAINS, 'deploy'].map((area) => [area, SHARED])),
