@@ -41,6 +41,7 @@ export function connectPeer(settings: PeerSettings): Peer {
     name,
     address: settings.address,
     namespace: '',
+    initPath: 'sys/init',
     sealPath: 'sys/seal',
     unsealPath: UNSEAL,
     get certificate() {

@@ -139,6 +139,7 @@ function namespacePeer(server: Peer, namespace: string, logIn: () => Promise<Log
   const peer: Peer = {
     ...server,
     namespace,
+    initPath: fromRoot,
     sealPath: `${fromRoot}/seal`,
     unsealPath: `${fromRoot}/unseal`,
     get certificate() {
@@ -184,11 +185,18 @@ async function create(
   options?: CallOptions,
 ): Promise<InitReply> {
   const seal = `seal "shamir" {\n  shares = ${shares.toString()}\n  threshold = ${threshold.toString()}\n}`;
+  const body = { seal, ...(pgpKeys === undefined ? {} : { pgp_keys: pgpKeys }) };
+  let sent = false;
   let reply: Reply;
   try {
-    reply = await ask('POST', own, { seal, ...(pgpKeys === undefined ? {} : { pgp_keys: pgpKeys }) }, options);
+    reply = await ask('POST', own, body, {
+      ...options,
+      onSent: () => {
+        sent = true;
+      },
+    });
   } catch (error) {
-    if (!isQuorateError(error) || NEVER_SENT.has(error.code)) throw error;
+    if (!isQuorateError(error) || !sent) throw error;
     throw new QuorateError('init-reply-lost', `${namespace} was to be created on ${name}, and no answer came back`, {
       hint: 'If it is there now, nobody has its shares.',
     });
@@ -207,17 +215,6 @@ async function create(
     rootToken: Secret.fromText(''),
   };
 }
-
-const NEVER_SENT = new Set<string>([
-  'denied',
-  'token-missing',
-  'server-identity',
-  'server-redirect',
-  'server-unsupported',
-  'cancelled',
-  'usage',
-  'bug',
-]);
 
 /**
  * A token in the parent, logged in for when it is first needed and again when the server no longer knows it. Refused

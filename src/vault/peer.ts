@@ -169,7 +169,8 @@ export interface Peer {
   readonly address: string;
   /** Whose seal it speaks of: empty for the server's own, else a namespace from the root on (`enterNamespace`). */
   readonly namespace: string;
-  /** Where that seal is closed, and where it takes shares: API paths from the root. */
+  /** Where that seal is made, is closed, and takes shares: API paths from the root. */
+  readonly initPath: string;
   readonly sealPath: string;
   readonly unsealPath: string;
   /** SHA-256 of the peer's leaf certificate (hex), once a TLS connection has been made. */

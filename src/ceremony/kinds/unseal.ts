@@ -4,19 +4,23 @@ import type { Peer } from '../../vault/peer.ts';
 import type { Finding, Kind, Run, Step } from '../kind.ts';
 import { clocksAgree, sameVersion } from '../preflight.ts';
 import { shareCount } from '../roster/schema.ts';
-import { COMMON, participantFaults } from '../script.ts';
+import { COMMON, namespace, participantFaults } from '../script.ts';
 import { describeState, type PeerSurvey, surveyPeers } from '../survey.ts';
 import { assertOneCluster } from '../unseal/identity.ts';
+import { type Left, takersOf, waitForFollowers } from '../unseal/takers.ts';
 import { named } from '../unseal/target.ts';
 import { type SealedPeer, unsealPeers } from '../unseal/unsealing.ts';
 import type { Wants } from '../unseal/waiting.ts';
 import { JOIN_TIMEOUT } from './init/unseal.ts';
+import { allOpen, openNamespaces } from './unseal/namespaces.ts';
 
 export const unsealScript = v.strictObject({
   'ceremony': v.literal('unseal'),
   ...COMMON,
   /** Only these peers, by name; all of the cluster's when left out. */
   'peers': v.optional(v.pipe(v.array(v.string()), v.minLength(1))),
+  /** After the cluster these namespaces, parents first; those that quorate.yaml names when left out. */
+  'namespaces': v.optional(v.array(namespace)),
   /** Lets a share through that is in no roster, after a typed confirmation that the record keeps. */
   'unlisted-share': v.optional(v.boolean(), false),
 });
@@ -31,7 +35,14 @@ export const unseal: Kind<UnsealScript> = {
   name: 'unseal',
   summary: 'give shares to every sealed peer, each checked before it is sent',
 
-  faults: (script) => participantFaults(script),
+  faults(script) {
+    const faults = participantFaults(script);
+    if (script.namespace === undefined) return faults;
+    for (const entry of ['peers', 'namespaces'] as const) {
+      if (script[entry] !== undefined) faults.push(`${entry} is of no use with namespace: its peers follow the leader`);
+    }
+    return faults;
+  },
 
   async preflight(script, { cluster, policy, signal }) {
     const surveys = await surveyPeers(chosen(script, cluster.peers), { signal });
@@ -69,56 +80,83 @@ function noted(finding: Finding): Finding {
 function collectStep(script: UnsealScript): Step {
   return {
     id: 'collect',
-    title: 'each share goes to every sealed peer, until all are open',
+    title:
+      script.namespace === undefined
+        ? 'each share goes to every sealed peer, until all are open; then its namespaces'
+        : `shares go to the active peer, until ${script.namespace} is open there; the others follow`,
     who: 'custodians',
     async done(run) {
       const surveys = await surveyPeers(chosen(script, run.cluster.peers), { signal: run.signal });
-      return surveys.every(({ state }) => state === 'active' || state === 'standby');
+      const open = surveys.every(({ state }) => state === 'active' || state === 'standby');
+      return open && (await allOpen(run, innerNamespaces(script, run)));
     },
     async run(run) {
       const peers = chosen(script, run.cluster.peers);
-      const surveys = await surveyPeers(peers, { signal: run.signal });
-      const sealed = surveys.flatMap(({ state, peer, seal }) =>
-        state === 'sealed' && seal !== undefined ? [{ peer, seal }] : [],
-      );
-      refuseWhatSharesCannotOpen(surveys, sealed);
-      const wants = wantsOf(sealed, run.roster);
-      const odd = sealed.flatMap(({ peer, seal }) => {
-        const why = wants(seal);
-        return why === undefined ? [] : [{ peer, why }];
-      });
-      const away = surveys.flatMap((survey) =>
-        survey.state === 'unreachable' || survey.state === 'uninitialised'
-          ? [{ peer: survey.peer, why: describeState(survey) }]
-          : [],
-      );
-      const { left } = await unsealPeers(
-        run,
-        sealed.filter(({ seal }) => wants(seal) === undefined),
-        {
-          ...(run.roster === undefined ? {} : { roster: run.roster }),
-          unlistedShare: script['unlisted-share'],
-          joinTimeout: JOIN_TIMEOUT,
-          absent: [...odd, ...away],
-          wants,
-        },
-      );
-      await assertOneCluster(run, peers, run.roster?.['cluster-id']);
-      if (left.length > 0) throw stillSealed(left, peers.length);
+      const left = await openPeers(run, peers, script);
+      // Where no peer is open nobody can ask for a namespace.
+      const inner = left.length < peers.length ? innerNamespaces(script, run) : [];
+      const shut = await openNamespaces(run, inner, (inside) => openPeers(inside, inside.cluster.peers, script));
+      if (left.length > 0) throw stillSealed(run, [...left, ...shut], peers.length - left.length, peers.length);
+      if (shut.length > 0) throw namespacesSealed(shut);
     },
   };
 }
 
-interface Left {
-  readonly peer: string;
-  readonly why: string;
+/** The namespaces that are unsealed after the cluster. Those that ask for some peers only mean nothing else. */
+function innerNamespaces(script: UnsealScript, { cluster, enter }: Run): readonly string[] {
+  if (script.namespace !== undefined || enter === undefined) return [];
+  return script.namespaces ?? (script.peers === undefined ? (cluster.namespaces ?? []) : []);
+}
+
+/** @returns the peers that are not open, and why. */
+async function openPeers(run: Run, peers: readonly Peer[], script: UnsealScript): Promise<readonly Left[]> {
+  const surveys = await surveyPeers(peers, { signal: run.signal });
+  const { sealed, away } = await takersOf(run, surveys);
+  refuseWhatSharesCannotOpen(surveys, sealed);
+  refuseAnother(sealed, run.roster);
+  const wants = wantsOf(sealed, run.roster);
+  const odd = sealed.flatMap(({ peer, seal }) => {
+    const why = wants(seal);
+    return why === undefined ? [] : [{ peer, why }];
+  });
+  const { left } = await unsealPeers(
+    run,
+    sealed.filter(({ seal }) => wants(seal) === undefined),
+    {
+      ...(run.roster === undefined ? {} : { roster: run.roster }),
+      unlistedShare: script['unlisted-share'],
+      joinTimeout: JOIN_TIMEOUT,
+      absent: [...odd, ...away],
+      wants,
+    },
+  );
+  const behind = left.length > 0 ? [] : await waitForFollowers(run, JOIN_TIMEOUT);
+  await assertOneCluster(run, peers, run.roster?.['cluster-id']);
+  return [...left, ...behind];
+}
+
+/**
+ * A sealed peer does not tell its cluster's id, a sealed namespace does.
+ * @throws QuorateError `cluster-mismatch`.
+ */
+function refuseAnother(sealed: readonly SealedPeer[], roster: Run['roster']): void {
+  const id = roster?.['cluster-id'];
+  for (const { peer, seal } of sealed) {
+    if (id === undefined || seal.clusterId === undefined || seal.clusterId === id) continue;
+    throw new QuorateError('cluster-mismatch', `${peer.name} is another one than the roster is of: ${seal.clusterId}`, {
+      hint: 'It was deleted and created again, or the roster is of another. Its shares were given out when it was created.',
+    });
+  }
 }
 
 /** @throws QuorateError `not-initialised`, `not-ready` (an auto-unseal seal), `cluster-mismatch` (two flavours). */
 function refuseWhatSharesCannotOpen(surveys: readonly PeerSurvey[], sealed: readonly SealedPeer[]): void {
   const answering = surveys.filter(({ state }) => state !== 'unreachable');
   if (answering.length > 0 && answering.every(({ state }) => state === 'uninitialised')) {
-    throw new QuorateError('not-initialised', 'the cluster is not initialised: there is nothing to unseal', {
+    const what = answering.some(({ peer }) => peer.namespace !== '')
+      ? 'the namespace does not exist'
+      : 'the cluster is not initialised';
+    throw new QuorateError('not-initialised', `${what}: there is nothing to unseal`, {
       hint: 'Initialise it with: quorate init SCRIPT.',
     });
   }
@@ -176,14 +214,27 @@ function openedBySeal(peers: readonly SealedPeer[]): QuorateError {
   });
 }
 
-function stillSealed(left: readonly Left[], peers: number): QuorateError {
-  const why = left.map((one) => named(one.peer, one.why)).join('; ');
-  const flags = left.length === peers ? '' : left.map(({ peer }) => ` --peer ${peer}`).join('');
+function stillSealed({ cluster }: Run, left: readonly Left[], open: number, peers: number): QuorateError {
+  const { namespace: inside } = cluster;
+  const ours = left.filter(({ peer }) => cluster.peers.some(({ name }) => name === peer));
+  const flags = open === 0 ? '' : ours.map(({ peer }) => ` --peer ${peer}`).join('');
+  const again = inside === undefined ? `quorate unseal${flags}` : `quorate unseal --namespace ${inside}`;
   return new QuorateError(
     'sealed',
-    `${(peers - left.length).toString()} of ${peers.toString()} peers are unsealed; ${why}`,
-    {
-      hint: `For the rest, when ${left.length === 1 ? 'it is' : 'they are'} ready: quorate unseal${flags}`,
-    },
+    inside !== undefined && left.some(({ peer }) => peer === inside)
+      ? whyLeft(left)
+      : `${open.toString()} of ${peers.toString()} peers are unsealed; ${whyLeft(left)}`,
+    { hint: `For the rest, when ${left.length === 1 ? 'it is' : 'they are'} ready: ${again}` },
   );
+}
+
+function namespacesSealed(left: readonly Left[]): QuorateError {
+  const [first, ...more] = new Set(left.map(({ peer }) => peer));
+  return new QuorateError('sealed', `the cluster is unsealed; ${whyLeft(left)}`, {
+    hint: `When their custodians are there: quorate unseal${more.length === 0 ? ` --namespace ${first ?? ''}` : ''}`,
+  });
+}
+
+function whyLeft(left: readonly Left[]): string {
+  return left.map((one) => named(one.peer, one.why)).join('; ');
 }

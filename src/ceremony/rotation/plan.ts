@@ -20,6 +20,8 @@ export interface Plan {
   readonly snapshot?: { readonly folder?: string | undefined; readonly kept: string; readonly destroyed: string };
   /** The peer that is restarted; by default a standby. */
   readonly cold?: string;
+  /** The namespace whose shares they are. */
+  readonly namespace?: string;
 }
 
 /** @throws QuorateError `bug` before the collect step. */

@@ -133,6 +133,7 @@ async function oneLeader(run: PreflightRun): Promise<Finding[]> {
 }
 
 interface Right {
+  /** From the root on. */
   readonly path: string;
   readonly needs: readonly string[];
 }
@@ -142,31 +143,39 @@ function rightsFor(
   { takesEffect, shares }: RotationPreflight,
   surveys: readonly PeerSurvey[],
 ): readonly Right[] {
+  const [peer] = surveys.map((survey) => survey.peer);
+  const namespace = peer?.namespace ?? '';
+  const within = namespace === '' ? path : `${namespace}/${path}`;
   const rotate: Right[] = [
-    { path: `${path}/init`, needs: ['read', 'update', 'delete'] },
-    { path: `${path}/update`, needs: ['update'] },
+    { path: `${within}/init`, needs: ['read', 'update', 'delete'] },
+    { path: `${within}/update`, needs: ['update'] },
     { path: 'sys/storage/raft/autopilot/state', needs: ['read'] },
   ];
   if (!takesEffect) return rotate;
   const openbao = surveys.some(({ seal }) => seal?.flavour === 'openbao');
-  const backup = path === 'sys/rekey-recovery-key' ? 'sys/rekey/recovery-key-backup' : `${path}/backup`;
+  const backup = path === 'sys/rekey-recovery-key' ? 'sys/rekey/recovery-key-backup' : `${within}/backup`;
   return [
     ...rotate,
     ...(shares === undefined
       ? [
-          { path: `${path}/verify`, needs: ['read', 'update', 'delete'] },
+          { path: `${within}/verify`, needs: ['read', 'update', 'delete'] },
           { path: backup, needs: ['read', 'delete'] },
         ]
       : []),
     { path: 'sys/storage/raft/snapshot', needs: ['read'] },
     // The last repair of a write that tore.
-    ...(openbao && path === 'sys/rotate/root' ? [{ path, needs: ['update', 'sudo'] }] : []),
+    ...(openbao && path === 'sys/rotate/root' ? [{ path: within, needs: ['update', 'sudo'] }] : []),
+    // The cold proof.
+    ...(peer === undefined || namespace === ''
+      ? []
+      : [peer.sealPath, peer.unsealPath].map((one) => ({ path: one, needs: ['update'] }))),
   ];
 }
 
 /** What the token may do, as the server itself says. */
 async function rights(session: Session, wanted: readonly Right[]): Promise<Finding[]> {
-  const reply = await session.request('POST', 'sys/capabilities-self', { paths: wanted.map(({ path }) => path) });
+  const body = { paths: wanted.map(({ path }) => path) };
+  const reply = await session.inNamespace('').request('POST', 'sys/capabilities-self', body);
   const has = payloadOf(reply);
   if (reply.status !== 200) {
     const finding = `the login cannot ask what it may do (status ${reply.status.toString()})`;
@@ -190,7 +199,7 @@ async function rights(session: Session, wanted: readonly Right[]): Promise<Findi
 
 /** That this is answered at all shows that an audit device took the entry: with a broken one every call fails. */
 async function audit(session: Session): Promise<Finding[]> {
-  const reply = await session.request('GET', 'sys/audit');
+  const reply = await session.inNamespace('').request('GET', 'sys/audit');
   const devices = reply.status === 200 ? Object.keys(payloadOf(reply)).filter((name) => name.endsWith('/')) : [];
   if (devices.length > 0) {
     return [{ code: 'audit', ok: true, finding: `audit devices that take entries: ${devices.join(', ')}` }];

@@ -31,11 +31,13 @@ export function rotationFaults(script: RotationScript): readonly string[] {
   for (const { name, pgp } of custodians) if (pgp === undefined) faults.push(`${name} has no OpenPGP key`);
   if (threshold > shares) faults.push('the threshold is larger than the number of shares');
   if (threshold === 1 && shares > 1) faults.push('a threshold of 1 needs shares: 1; the servers refuse it otherwise');
+  if (script.namespace !== undefined && script.cold !== undefined)
+    faults.push('cold is of no use with namespace: no peer is restarted, the namespace is sealed and unsealed');
   return faults;
 }
 
 export function planOf(script: RotationScript, purpose: RotationPurpose, keys: ScriptKeys): Plan {
-  const { shares, threshold, custodians, snapshot, cold } = script;
+  const { shares, threshold, custodians, snapshot, cold, namespace } = script;
   return {
     purpose,
     shares,
@@ -44,5 +46,6 @@ export function planOf(script: RotationScript, purpose: RotationPurpose, keys: S
     keys,
     ...(snapshot === undefined ? {} : { snapshot }),
     ...(cold === undefined ? {} : { cold }),
+    ...(namespace === undefined ? {} : { namespace }),
   };
 }

@@ -44,9 +44,11 @@ export async function takeSnapshot(run: Run, plan: SnapshotPlan): Promise<void> 
     }
     const { handle, path } = await newFile(run, plan);
     try {
-      const { sha256, size } = await leadership.session.download('sys/storage/raft/snapshot', async (chunk) => {
-        await handle.writeFile(chunk);
-      });
+      const { sha256, size } = await leadership.session
+        .inNamespace('')
+        .download('sys/storage/raft/snapshot', async (chunk) => {
+          await handle.writeFile(chunk);
+        });
       await handle.sync();
       if (size < SMALLEST) throw new QuorateError('server-response', 'the snapshot is too small to be one');
       await run.record({ event: 'snapshot', file: path, digest: `sha256:${sha256}`, size });

@@ -3,6 +3,7 @@ import { freeingOnError, notIdle, takeLock, unlockStep, withActive } from '../lo
 import type { CommonScript } from '../script.ts';
 import { currentAttempt } from './attempt.ts';
 import { coldStep, liveStep } from './cold.ts';
+import { innerColdStep } from './cold-namespace.ts';
 import { collectStep, fetchStep, proveStep } from './issue.ts';
 import type { Plan } from './plan.ts';
 import { retireStep } from './retire.ts';
@@ -21,10 +22,15 @@ export function rotationSteps(plan: Plan, script: CommonScript): readonly Step[]
     snapshotStep(plan),
     verifyStep(plan),
     settleStep(plan),
-    plan.purpose === 'rotate-root-key' ? coldStep(plan) : liveStep(plan),
+    proofStep(plan),
     retireStep(plan),
   ];
   return locked(script, steps);
+}
+
+function proofStep(plan: Plan): Step {
+  if (plan.purpose !== 'rotate-root-key') return liveStep(plan);
+  return plan.namespace === undefined ? coldStep(plan) : innerColdStep(plan, plan.namespace);
 }
 
 /** The steps with the lock around them, freed where one fails and leaves nothing. */

@@ -1,15 +1,18 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { mkdir } from 'node:fs/promises';
 import { isQuorateError, QuorateError } from '../../../errors.ts';
 import { createExclusive, readBounded, replaceFile } from '../../../files.ts';
-import type { InitReply } from '../../../vault/peer.ts';
+import type { InitReply, Peer } from '../../../vault/peer.ts';
 import type { Run, Step } from '../../kind.ts';
 import type { ScriptKeys } from '../../keys.ts';
 import { fileNameOf } from '../../script.ts';
 import { type InitScript, ROOT_TOKEN } from './script.ts';
 
 const REPLY_FILE = 'init-reply.json';
+const APPEARS = 3000;
+const POLL = 300;
 
 /** Where the share of a custodian lies in the ceremony's folder: an OpenPGP message, or in a lab's init the share. */
 export function shareFile(script: InitScript, name: string): string {
@@ -32,7 +35,7 @@ export async function readRootToken(script: InitScript, run: Pick<Run, 'folder'>
 export function initialiseStep(script: InitScript, keys: ScriptKeys): Step {
   return {
     id: 'initialise',
-    title: `initialise one peer with ${script.shares.toString()} shares, threshold ${script.threshold.toString()}, ${script['insecure-plain-shares'] ? 'all IN CLEAR, for a lab' : 'each encrypted to its custodian'}`,
+    title: `${script.namespace === undefined ? 'initialise one peer' : `create the namespace ${script.namespace}`} with ${script.shares.toString()} shares, threshold ${script.threshold.toString()}, ${script['insecure-plain-shares'] ? 'all IN CLEAR, for a lab' : 'each encrypted to its custodian'}`,
     who: 'administrator',
 
     async done(run) {
@@ -43,15 +46,13 @@ export function initialiseStep(script: InitScript, keys: ScriptKeys): Step {
         throw error;
       });
       if (!initialised && (reply === undefined || reply.length === 0)) return false;
-      if (reply === undefined || reply.length === 0) throw replyLost(peer.name);
+      if (reply === undefined || reply.length === 0) throw replyLost(peer);
       if (!initialised) {
-        throw new QuorateError(
-          'ceremony-interrupted',
-          `${peer.name} is not initialised, but this ceremony has shares for it`,
-          {
-            hint: 'Its storage was replaced since. Start a new ceremony in a new folder.',
-          },
-        );
+        const what =
+          peer.namespace === '' ? `${peer.name} is not initialised` : `there is no namespace ${peer.namespace}`;
+        throw new QuorateError('ceremony-interrupted', `${what}, but this ceremony has shares for it`, {
+          hint: 'It was wiped since. Start a new ceremony in a new folder.',
+        });
       }
       await issueFiles(run, script, parseReply(reply));
       return true;
@@ -87,7 +88,7 @@ export function initialiseStep(script: InitScript, keys: ScriptKeys): Step {
       await run.record({
         event: 'request',
         peer: peer.name,
-        request: 'PUT sys/init',
+        request: `PUT ${peer.initPath}`,
         expected: { status: 200, shares: script.shares },
         actual: { status: 200, shares: reply.shares.length },
       });
@@ -111,7 +112,7 @@ async function issueFiles(
       'server-response',
       `asked for ${script.shares.toString()} shares, got ${reply.shares.length.toString()}`,
       {
-        hint: `Nothing was unsealed yet. The reply is in ${REPLY_FILE}; wipe the peer's storage and start over.`,
+        hint: `Nothing was unsealed yet. The reply is in ${REPLY_FILE}. ${wipe(run.cluster.namespace)}`,
       },
     );
   }
@@ -131,7 +132,8 @@ async function issueFiles(
       file: rootTokenFile(script),
       text: reply.rootToken,
     },
-  ];
+    // A namespace comes without a root token.
+  ].filter(({ text }) => text !== '');
   for (const { who, pgp, file, text } of files) {
     const content = plain ? new TextEncoder().encode(text) : new Uint8Array(Buffer.from(text, 'base64'));
     if (!plain) assertEncrypted(content, who);
@@ -176,6 +178,11 @@ function assertEncrypted(message: Uint8Array, who: string): void {
 function parseReply(bytes: Uint8Array): { shares: readonly string[]; rootToken: string } {
   try {
     const body = JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>;
+    // Of a namespace: in an envelope, in hexadecimal.
+    const { key_shares: inner } = (body['data'] ?? {}) as { key_shares?: unknown };
+    if (Array.isArray(inner)) {
+      return { shares: inner.map((hex) => Buffer.from(String(hex), 'hex').toString('base64')), rootToken: '' };
+    }
     const recovery = body['recovery_keys_base64'];
     const unseal = body['keys_base64'];
     const shares = Array.isArray(recovery) && recovery.length > 0 ? recovery : unseal;
@@ -184,45 +191,65 @@ function parseReply(bytes: Uint8Array): { shares: readonly string[]; rootToken: 
     return { shares: shares.map(String), rootToken };
   } catch {
     throw new QuorateError('ceremony-interrupted', `${REPLY_FILE} is not a whole reply to an init`, {
-      hint: "The shares are lost, and the cluster is empty: wipe the peers' storage and start over in a new folder.",
+      hint: 'The shares are lost. Nothing depends on them yet: wipe what was made, and start over in a new folder.',
     });
   }
 }
 
-const WIPE =
-  'Its shares exist nowhere, and the cluster holds no data yet: stop all peers, wipe their storage, start them and ' +
-  'run the ceremony again from its start, in a new folder.';
-
-function replyLost(peer: string): QuorateError {
-  return new QuorateError(
-    'init-reply-lost',
-    `${peer} may have been initialised, and its reply with the shares never came`,
-    {
-      hint: WIPE,
-    },
+/** How to start over when the shares exist nowhere. A sealed namespace cannot be deleted in the usual way. */
+function wipe(namespace = ''): string {
+  if (namespace === '') {
+    return (
+      'Its shares exist nowhere, and the cluster holds no data yet: stop all peers, wipe their storage, start them and ' +
+      'run the ceremony again from its start, in a new folder.'
+    );
+  }
+  const [parent, child] = [namespace.replace(/\/?[^/]*$/, ''), namespace.replace(/^.*\//, '')];
+  return (
+    'Its shares exist nowhere, and it is empty. With a login that has sudo there, delete it by ' +
+    `\`bao namespace delete-sealed${parent === '' ? '' : ` -namespace=${parent}`} ${child}\`. Then resume the ceremony, ` +
+    'which creates it again.'
   );
+}
+
+function replyLost({ name, namespace }: Peer): QuorateError {
+  const what = namespace === '' ? `${name} may have been initialised` : `the namespace ${namespace} is there`;
+  return new QuorateError('init-reply-lost', `${what}, and the reply with the shares never came`, {
+    hint: wipe(namespace),
+  });
+}
+
+/** Whether it is there after all: a namespace shows on a standby a moment later, and a call may still be on its way. */
+async function appears(peer: Peer): Promise<boolean | undefined> {
+  const deadline = Date.now() + APPEARS;
+  for (;;) {
+    const initialised = await peer.sealStatus().then(
+      (status) => status.initialised,
+      () => undefined,
+    );
+    if (initialised === true || Date.now() > deadline) return initialised;
+    await sleep(POLL);
+  }
 }
 
 /**
  * The error for an init that failed, by what the peer says afterwards. A server can refuse and be initialised all the
  * same: its first entry in a broken audit device comes after its keys are made (OpenBao 2.7.2).
  */
-async function whatIsLeft(peer: Run['cluster']['peers'][number], error: unknown): Promise<unknown> {
+async function whatIsLeft(peer: Peer, error: unknown): Promise<unknown> {
   if (!isQuorateError(error) || (error.code !== 'init-reply-lost' && error.code !== 'server-error')) return error;
   const lost = error.code === 'init-reply-lost';
-  const initialised = await peer.sealStatus().then(
-    (status) => status.initialised,
-    () => undefined,
-  );
+  const initialised = await appears(peer);
   if (lost && initialised === false) {
-    return new QuorateError('init-reply-lost', `the init of ${peer.name} was cut short, and it is not initialised`, {
+    const what = peer.namespace === '' ? peer.name : peer.namespace;
+    return new QuorateError('init-reply-lost', `the init of ${what} was cut short, and it is not initialised`, {
       hint: 'Resume the ceremony: it asks the peer again before it repeats anything.',
     });
   }
-  if (lost) return replyLost(peer.name);
+  if (lost) return replyLost(peer);
   if (initialised !== true) return error;
   return new QuorateError('init-reply-lost', `${error.message}. It counts as initialised all the same`, {
-    hint: `Mend what it says first. ${WIPE}`,
+    hint: `Mend what it says first. ${wipe(peer.namespace)}`,
   });
 }
 
@@ -235,7 +262,7 @@ async function reopenEmpty(path: string): ReturnType<typeof createExclusive> {
   throw new QuorateError('file-exists', `${path} holds a reply already`);
 }
 
-function firstPeer(run: Run): Run['cluster']['peers'][number] {
+function firstPeer(run: Run): Peer {
   const [peer] = run.cluster.peers;
   if (peer === undefined) throw new QuorateError('bug', 'a cluster without peers');
   return peer;

@@ -4,6 +4,7 @@ import { readSecretFile } from '../../../files.ts';
 import type { Run, Step } from '../../kind.ts';
 import { describeState, type PeerSurvey, surveyPeers } from '../../survey.ts';
 import { assertOneCluster } from '../../unseal/identity.ts';
+import { takersOf, waitForFollowers } from '../../unseal/takers.ts';
 import { unsealPeers } from '../../unseal/unsealing.ts';
 import { shareFile } from './initialise.ts';
 import { rosterOfProofs } from './roster.ts';
@@ -16,7 +17,10 @@ export const JOIN_TIMEOUT = 60_000;
 export function unsealStep(script: InitScript): Step {
   return {
     id: 'unseal',
-    title: `${script.threshold.toString()} custodians unseal all peers; all show one cluster id`,
+    title:
+      script.namespace === undefined
+        ? `${script.threshold.toString()} custodians unseal all peers; all show one cluster id`
+        : `${script.threshold.toString()} custodians unseal the namespace on the active peer; the others follow`,
     who: 'custodians',
     async done(run) {
       const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
@@ -32,7 +36,7 @@ export function unsealStep(script: InitScript): Step {
         await waitForAutoUnseal(run);
       } else {
         refuseOtherNumbers(script, surveys);
-        const sealed = surveys.flatMap(({ peer, seal }) => (seal?.sealed === true ? [{ peer, seal }] : []));
+        const { sealed } = await takersOf(run, surveys, { joining: true });
         const { left } = await unsealPeers(
           script['insecure-plain-shares'] ? withPlainShares(run, script) : withIssuedShares(run, script),
           sealed,
@@ -47,7 +51,8 @@ export function unsealStep(script: InitScript): Step {
           throw error;
         });
         if (left.length > 0) await refuseApart(run);
-        if (left.length > 0) throw stillSealed(left);
+        const behind = left.length > 0 ? left : await waitForFollowers(run, JOIN_TIMEOUT);
+        if (behind.length > 0) throw stillSealed(behind);
       }
       await assertOneCluster(run, run.cluster.peers);
     },
