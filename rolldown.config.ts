@@ -136,7 +136,7 @@ export default defineConfig({
   cwd: root,
   platform: 'node',
   external: ['pkcs11js'],
-  preserveEntrySignatures: false,
+  preserveEntrySignatures: 'allow-extension',
   transform: { target: 'node22', define: { QUORATE_VERSION: JSON.stringify(version) } },
   plugins: [withoutDeadWeight, separateOpenpgp, finish],
   output: {

@@ -2,9 +2,10 @@
 // the test gives. It prints the codes of what failed, and every error as Node would show it.
 import { inspect } from 'node:util';
 import { text } from 'node:stream/consumers';
-import { connectPeer, Secret } from './subject.ts';
+import type * as client from './subject.ts';
 
-const { address, refused, token, share } = JSON.parse(await text(process.stdin)) as Record<string, string>;
+const { subject, address, refused, token, share } = JSON.parse(await text(process.stdin)) as Record<string, string>;
+const { connectPeer, Secret } = (await import(subject ?? '')) as typeof client;
 const codes: string[] = [];
 
 for (const at of [address ?? '', refused ?? '']) {

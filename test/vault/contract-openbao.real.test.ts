@@ -1,16 +1,18 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { sharedCluster } from '../support/cluster.ts';
 import { codeOf } from '../support/errors.ts';
-import { connectPeer, Secret } from './subject.ts';
+import { contractSubjects } from './subjects.ts';
 
 // The points of contract.real.test.ts that only a real server can show. A number here is the point's number there.
+
+const subjects = await contractSubjects();
+const live = sharedCluster({ peers: 1 });
 
 afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-describe('against OpenBao', () => {
-  const live = sharedCluster({ peers: 1 });
+describe.each(subjects)('the $name against OpenBao', ({ name, client: { connectPeer, Secret } }) => {
   const connect = (): ReturnType<typeof connectPeer> => {
     const { cluster } = live();
     return connectPeer({ name: 'peer-1', address: cluster.peers[0]?.address ?? '', ca: cluster.caFile });
@@ -69,9 +71,10 @@ describe('against OpenBao', () => {
       }),
     );
     expect(found.map((one) => one.display_name)).toEqual(made.map(({ name }) => `token-${name}`));
-    await session.write('sys/mounts/numbers', { type: 'kv' });
-    await session.write('numbers/a', { large: 12345678901234567890n, exact: 9007199254740991, half: 0.5 });
-    expect(await session.read('numbers/a')).toEqual({
+    const mount = `numbers-${name}`;
+    await session.write(`sys/mounts/${mount}`, { type: 'kv' });
+    await session.write(`${mount}/a`, { large: 12345678901234567890n, exact: 9007199254740991, half: 0.5 });
+    expect(await session.read(`${mount}/a`)).toEqual({
       large: '12345678901234567890',
       exact: 9007199254740991,
       half: 0.5,

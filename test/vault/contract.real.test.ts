@@ -5,7 +5,7 @@ import { inspect } from 'node:util';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { codeOf } from '../support/errors.ts';
 import { listen, type Listener, type Play, SEAL_STATUS } from '../support/listener.ts';
-import { connectPeer, Secret } from './subject.ts';
+import { contractSubjects } from './subjects.ts';
 
 // One test for each thing that node-vault 0.12.0 does and quorate must not do: what an update of it could bring back.
 // The same numbers mean the same point in contract-openbao.real.test.ts.
@@ -13,6 +13,7 @@ import { connectPeer, Secret } from './subject.ts';
 const TOKEN = 's.CanaryTokenCanaryToken123';
 const SHARE = 'c0ffee'.repeat(11);
 const listeners: Listener[] = [];
+const subjects = await contractSubjects();
 
 async function start(play: Play): Promise<Listener> {
   const listener = await listen(play);
@@ -26,9 +27,6 @@ const fine: Play = (_seen, reply) => {
 const drop: Play = (_seen, _reply, socket) => {
   socket.destroy();
 };
-const peerAt = (address: string): ReturnType<typeof connectPeer> =>
-  connectPeer({ name: 'peer', address, timeout: 5000 });
-
 afterEach(async () => {
   vi.unstubAllEnvs();
   await Promise.all(listeners.splice(0).map((listener) => listener.close()));
@@ -39,17 +37,25 @@ interface ChildResult {
   readonly output: string;
 }
 
-async function runChild(env: Record<string, string>, address: string, refused: string): Promise<ChildResult> {
+async function runChild(
+  subject: string,
+  env: Record<string, string>,
+  address: string,
+  refused: string,
+): Promise<ChildResult> {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'child.ts')], {
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
-  child.stdin.end(JSON.stringify({ address, refused, token: TOKEN, share: SHARE }));
+  child.stdin.end(JSON.stringify({ subject, address, refused, token: TOKEN, share: SHARE }));
   const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
   return { codes: JSON.parse(out.trim().split('\n').at(-1) ?? '') as string[], output: out + err };
 }
 
-describe('against a loopback listener', () => {
+describe.each(subjects)('the $name against a loopback listener', ({ client: { connectPeer, Secret }, file }) => {
+  const peerAt = (address: string): ReturnType<typeof connectPeer> =>
+    connectPeer({ name: 'peer', address, timeout: 5000 });
+
   it('1: TLS is verified whatever VAULT_SKIP_VERIFY says', async () => {
     // The TLS tests stub the variable and prove it in full; here, that no value of it reaches a plain listener's peer.
     for (const value of ['true', 'false', '1', '0']) {
@@ -132,7 +138,7 @@ describe('against a loopback listener', () => {
     const listener = await start(fine);
     const broken = await start(drop);
     for (const debug of ['*', 'node-vault', 'follow-redirects,axios,node-vault*']) {
-      const { codes, output } = await runChild({ DEBUG: debug }, listener.address, broken.address);
+      const { codes, output } = await runChild(file, { DEBUG: debug }, listener.address, broken.address);
       expect(codes.filter((code) => code === 'ok').length).toBeGreaterThan(3);
       expect(codes).toContain('server-unreachable');
       expect(output).not.toMatch(/CanaryToken|c0ffee/);
@@ -253,7 +259,7 @@ describe('against a loopback listener', () => {
         [name.toLowerCase(), proxy.address],
       ]),
     );
-    const { codes } = await runChild({ ...env, NODE_USE_ENV_PROXY: '1' }, listener.address, broken.address);
+    const { codes } = await runChild(file, { ...env, NODE_USE_ENV_PROXY: '1' }, listener.address, broken.address);
     expect(codes.filter((code) => code === 'ok').length).toBeGreaterThan(3);
     expect(listener.seen.length).toBeGreaterThan(5);
     expect(proxy.connections()).toBe(0);
