@@ -5,6 +5,7 @@ import { participantFaults } from '../script.ts';
 import { surveyPeers } from '../survey.ts';
 import type { InitScript } from './init/script.ts';
 import { initialiseStep } from './init/initialise.ts';
+import { innerWritesStep, namespaceFaults } from './init/namespace.ts';
 import { proveStep } from './init/prove.ts';
 import { rosterStep } from './init/roster.ts';
 import { KnownPassword } from './init/login-session.ts';
@@ -21,13 +22,15 @@ function keyFaults(script: InitScript): string[] {
   }
   return [
     ...keyless.map((name) => `${name} has no OpenPGP key, so that the share would leave the server in clear`),
-    ...(script['root-token'] === undefined ? ['root-token names no OpenPGP key'] : []),
+    ...(script['root-token'] === undefined && script.namespace === undefined
+      ? ['root-token names no OpenPGP key']
+      : []),
   ];
 }
 
 /** What is certain to stop the ceremony at its end is said before anybody acts. */
 function hasWayBack(script: InitScript): Finding[] {
-  if (script['ceremony-login'] !== undefined) return [];
+  if (script['ceremony-login'] !== undefined || script.namespace !== undefined) return [];
   return [
     {
       code: 'way-back',
@@ -53,7 +56,7 @@ export const init: Kind<InitScript> = {
         `shares is ${script.shares.toString()}, but ${script.custodians.length.toString()} custodians are named`,
       );
     }
-    faults.push(...keyFaults(script));
+    faults.push(...keyFaults(script), ...namespaceFaults(script));
     if (script.threshold > script.shares) faults.push('the threshold is larger than the number of shares');
     if (script.threshold === 1 && script.shares > 1)
       faults.push('a threshold of 1 needs shares: 1; the servers refuse it otherwise');
@@ -69,10 +72,27 @@ export const init: Kind<InitScript> = {
       ...used.map(({ peer, state }) => ({
         code: 'uninitialised',
         ok: false,
-        finding: `${peer.name} is initialised already (${state})`,
-        mend: 'Init is for an empty cluster. Check the addresses in quorate.yaml.',
+        finding:
+          peer.namespace === ''
+            ? `${peer.name} is initialised already (${state})`
+            : `the namespace ${peer.namespace} is there already on ${peer.name}`,
+        mend:
+          peer.namespace === ''
+            ? 'Init is for an empty cluster. Check the addresses in quorate.yaml.'
+            : 'Init creates a new namespace. Its name is from the root on.',
       })),
-      ...(used.length === 0 ? [{ code: 'uninitialised', ok: true, finding: 'no peer is initialised' }] : []),
+      ...(used.length === 0
+        ? [
+            {
+              code: 'uninitialised',
+              ok: true,
+              finding:
+                script.namespace === undefined
+                  ? 'no peer is initialised'
+                  : `there is no namespace ${script.namespace} yet`,
+            },
+          ]
+        : []),
       ...sameVersion(surveys),
       ...(seals.size > 1
         ? [
@@ -91,13 +111,12 @@ export const init: Kind<InitScript> = {
   },
 
   steps(script: InitScript, keys: ScriptKeys): readonly Step[] {
+    const made = [initialiseStep(script, keys), proveStep(script), unsealStep(script), rosterStep(script)];
+    if (script.namespace !== undefined) return [...made, innerWritesStep(script)];
     const root = new RootAccess(script);
     const known = new KnownPassword();
     return [
-      initialiseStep(script, keys),
-      proveStep(script),
-      unsealStep(script),
-      rosterStep(script),
+      ...made,
       writesStep(script, root, known),
       auditStep(script, root),
       wayBackStep(script, root, known),

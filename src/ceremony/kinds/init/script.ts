@@ -20,10 +20,5 @@ export const initScript = v.strictObject({
 
 export type InitScript = v.InferOutput<typeof initScript>;
 
-/** What an init creates, in words. */
-export function createdBy(script: Pick<InitScript, 'namespace'>): string {
-  return script.namespace === undefined ? 'one peer is initialised' : `the namespace ${script.namespace} is created`;
-}
-
 /** The holder name under which the key for the root token is kept among a script's keys. */
 export const ROOT_TOKEN = 'root token';
