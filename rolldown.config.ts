@@ -113,7 +113,7 @@ const loadedTogether = [
     test: new RegExp(
       [
         '/src/(command-line|context|files|layout|secret)\\.ts$',
-        '/src/(commands/(cluster-options|command)|ui/(output|prompts))\\.ts$',
+        '/src/(commands/(cluster-options|command)|ui/(output|pasting|prompts))\\.ts$',
         '/node_modules/commander/',
         '^\0unused node:',
       ].join('|'),
