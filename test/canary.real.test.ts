@@ -13,6 +13,7 @@ import { type Canaries, findLeak, leakyFiles, makeCanaries, needlesOf, watchArgu
 import { freshCluster, initialise, temporaryFolder } from './support/cluster.ts';
 import { HOLDERS, layDesk, rosterOf } from './support/desk.ts';
 import { LAUNCHER, startQuorate } from './support/quorate.ts';
+import { SOFTHSM_MODULE, softHsm } from './support/softhsm.ts';
 
 /**
  * Secrets are planted wherever quorate takes them, and each command is made to fail. No piece of a secret may come
@@ -93,6 +94,17 @@ const ROWS: readonly Row[] = [
   row('custodian verify', 'token', '--allowed-signers', 'password'),
   row('db setup', 'script.yaml'),
   row('db setup', 'share', '--account-sql'),
+  row('hsm tokens', '--module', 'share'),
+  row('hsm tokens', '--module', 'SHARE'),
+  row('hsm init', '--module', SOFTHSM_MODULE, '--label', 'new', '--so-pin-file', 'pin', '--pin-file', 'loose'),
+  row('hsm init', '--module', SOFTHSM_MODULE, '--token', 'seal', '--label', 'new', '--so-pin-file', 'pin', '--erase'),
+  row('hsm keygen', '--module', SOFTHSM_MODULE, '--token', 'seal', '--label', 'x'.repeat(65), '--pin-file', 'pin'),
+  row('hsm inspect', '--module', SOFTHSM_MODULE, '--token', 'seal', '--pin-file', 'password'),
+  row('hsm inspect', '--module', SOFTHSM_MODULE, '--token', 'seal', '--pin-file', 'loose'),
+  row('hsm inspect', '--module', SOFTHSM_MODULE, '--token', 'SHARE', '--pin-file', 'pin'),
+  row('hsm inspect', '--module', SOFTHSM_MODULE, '--token', 'seal', '--pin-credential', 'SHARE'),
+  fed('token', 'hsm inspect', '--module', SOFTHSM_MODULE, '--token', 'seal', '--pin-fd', '0'),
+  row('hsm test', '--module', SOFTHSM_MODULE, '--token', 'seal', '--key', 'x', '--pin-file', 'pin'),
   row('completion', 'share'),
 ];
 
@@ -116,7 +128,7 @@ async function plant(): Promise<{
 }> {
   const folder = await mkdtemp(join(base, 'row-'));
   const canaries = makeCanaries();
-  const { share, token, password, secretId } = canaries;
+  const { share, token, password, secretId, pin } = canaries;
   const base64 = Buffer.from(share, 'hex').toString('base64');
   const peers = cluster.peers.map(({ name, address }) => ({ name, address }));
   const roster = rosterOf(shares, { cluster: 'prod', threshold: 2 });
@@ -142,6 +154,7 @@ async function plant(): Promise<{
     'pgp': Buffer.concat([Buffer.from([0xc1, 0x40]), Buffer.from(share), Buffer.from(share, 'hex')]),
     token,
     password,
+    pin,
     'secret-id': secretId,
     'script.yaml': `ceremony: unseal\ntitle: ${password}: ${share}\ncluster: "${token}\n`,
     'init.yaml': renderYaml({
@@ -169,6 +182,14 @@ function argumentsOf({ command, args }: Row, { share, token }: Canaries): string
   return [...command.split(' '), ...args.map((arg) => arg.replace('SHARE', share).replace('TOKEN', token))];
 }
 
+/** For a row about HSMs: a token `seal` whose PIN is in the file `pin`. @returns what finds it. */
+async function plantToken({ command }: Row, { pin, password }: Canaries): Promise<Readonly<Record<string, string>>> {
+  if (!command.startsWith('hsm')) return {};
+  const hsm = await softHsm();
+  await hsm.addToken('seal', { pin, soPin: password });
+  return hsm.env;
+}
+
 const takesArgv = ({ args }: Row): boolean => args.some((arg) => /SHARE|TOKEN/.test(arg));
 const title = ({ command, args, input }: Row): string =>
   `${command} ${args.join(' ')}${input === undefined ? '' : ` < ${input}`}`;
@@ -185,10 +206,11 @@ const environment = ({ token, password, secretId }: Canaries): Record<string, st
 describe('no secret comes out of the program', () => {
   it.each(ROWS.map((one) => [title(one), one] as const))('%s', async (_title, one) => {
     const { folder, canaries, needles, planted } = await plant();
+    const token = await plantToken(one, canaries);
     const watch = takesArgv(one) ? undefined : watchArguments(needles);
     const ended = await startQuorate(argumentsOf(one, canaries), {
       cwd: folder,
-      env: { ...environment(canaries), GNUPGHOME: join(folder, 'no-gnupg') },
+      env: { ...environment(canaries), ...token, GNUPGHOME: join(folder, 'no-gnupg') },
       launcher: true,
       ...(one.input === undefined ? {} : { input: canaries[one.input] }),
     }).ended;
@@ -208,12 +230,13 @@ describe('no secret is in an error', () => {
     '%s',
     async (_title, one) => {
       const { folder, canaries, needles } = await plant();
+      const token = await plantToken(one, canaries);
       const sink = Object.assign(new PassThrough(), { isTTY: false }) as unknown as NodeJS.WriteStream & PassThrough;
       const printed: Buffer[] = [];
       sink.on('data', (chunk: Buffer) => printed.push(chunk));
       const { PATH = '', HOME = '' } = process.env;
       const error: unknown = await runCommandLine(COMMANDS, argumentsOf(one, canaries), {
-        env: { PATH, HOME, GNUPGHOME: join(folder, 'no-gnupg'), ...environment(canaries) },
+        env: { PATH, HOME, GNUPGHOME: join(folder, 'no-gnupg'), ...environment(canaries), ...token },
         cwd: folder,
         stdin: Object.assign(new PassThrough(), { isTTY: false }) as unknown as NodeJS.ReadStream,
         stdout: sink,

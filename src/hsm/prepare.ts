@@ -1,14 +1,10 @@
 import { QuorateError } from '../errors.ts';
 import type { RemoteLibrary } from '../pkcs11/remote.ts';
-import type { Token } from '../pkcs11/token.ts';
+import type { Token, TokenChoice } from '../pkcs11/token.ts';
 
-export interface InitChoice {
+export interface InitOrder {
   /** The label that the token is to get. */
   readonly label: string;
-  /** The label that it has. */
-  readonly old: string | undefined;
-  readonly serial: string | undefined;
-  readonly slot: bigint | undefined;
   /** Whether an initialised token may be meant. */
   readonly erase: boolean;
 }
@@ -21,17 +17,12 @@ export interface InitChoice {
  */
 export async function prepareToken(
   library: RemoteLibrary,
-  { label, old, serial, slot, erase }: InitChoice,
+  choice: TokenChoice,
+  { label, erase }: InitOrder,
 ): Promise<{ readonly token: Token; readonly objects: string }> {
   const tokens = await library.tokens();
-  const named = old !== undefined || serial !== undefined || slot !== undefined;
-  const token = named
-    ? await library.findToken({
-        ...(old === undefined ? {} : { label: old }),
-        ...(serial === undefined ? {} : { serial }),
-        ...(slot === undefined ? {} : { slot }),
-      })
-    : tokens.find(({ flags }) => !flags.initialised);
+  const token =
+    Object.keys(choice).length > 0 ? await library.findToken(choice) : tokens.find(({ flags }) => !flags.initialised);
   if (token === undefined) {
     throw new QuorateError('hsm-token-missing', 'every token that the library sees is initialised already', {
       hint: 'To erase one of them, name it with --token LABEL and give --erase.',

@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import type { Context } from '../../context.ts';
 import type { Secret } from '../../secret.ts';
 import { defineCommand } from '../command.ts';
-import { openModule, tokenOptions } from './opening.ts';
+import { openModule, plainWord, tokenChoice, tokenOptions } from './opening.ts';
 import { printable, shownSlot } from './words.ts';
 
 /** `quorate hsm init`: gives a token its label and its PINs; what was on it is lost. */
@@ -30,14 +30,13 @@ export const command = defineCommand({
     { command: 'quorate hsm init --token old-seal --label prod-seal --erase', text: 'destroys what is on "old-seal"' },
   ],
   async run(context, values) {
-    const { label, token: old, serial, slot, erase = false } = values;
-    if (label === undefined) throw new QuorateError('usage', 'which label is the token to get? Give --label LABEL');
-    const pkcs11 = await context.pkcs11();
-    const slotNumber = slot === undefined ? undefined : pkcs11.parseSlot(slot);
-    if (slot !== undefined && slotNumber === undefined)
-      throw new QuorateError('usage', '--slot takes a number: 5 or 0x5');
+    const { erase = false } = values;
+    if (values.label === undefined)
+      throw new QuorateError('usage', 'which label is the token to get? Give --label LABEL');
+    const label = plainWord('--label', values.label);
+    const choice = await tokenChoice(context, values);
     const library = await openModule(context, values);
-    const { token, objects } = await prepareToken(library, { label, old, serial, slot: slotNumber, erase });
+    const { token, objects } = await prepareToken(library, choice, { label, erase });
     if (token.flags.initialised) {
       context.output.warn(
         `token "${printable(token.label)}" is in use (${objects}); all that is on it, keys with it, is destroyed`,

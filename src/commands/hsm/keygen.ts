@@ -2,7 +2,7 @@ import { QuorateError } from '../../errors.ts';
 import { parseKeyId } from '../../hsm/find-key.ts';
 import { generateKey } from '../../hsm/keygen.ts';
 import { defineCommand } from '../command.ts';
-import { pinOptions, tokenOptions, withLogin } from './opening.ts';
+import { pinOptions, plainWord, tokenOptions, withLogin } from './opening.ts';
 import { keyJson } from './words.ts';
 
 const DEFAULT_BITS = { aes: '256', rsa: '3072' } as const;
@@ -26,8 +26,9 @@ export const command = defineCommand({
     },
   ],
   async run(context, values) {
-    const { label } = values;
-    if (label === undefined) throw new QuorateError('usage', 'which label is the key to get? Give --label LABEL');
+    if (values.label === undefined)
+      throw new QuorateError('usage', 'which label is the key to get? Give --label LABEL');
+    const label = plainWord('--label', values.label);
     const type = values.type === 'rsa' ? 'rsa' : 'aes';
     const bits = values.bits ?? DEFAULT_BITS[type];
     if (!(BITS[type] as readonly string[]).includes(bits)) {

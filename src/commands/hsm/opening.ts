@@ -28,6 +28,17 @@ export const pinOptions = {
   'last-try': { description: 'try the PIN although one more wrong one locks the token' },
 } as const;
 
+/** What a share, a token or a password in the wrong place looks like, and no label or path does. */
+const SECRET_LIKE = /^(?:[0-9a-f]{48,}|[A-Za-z0-9+/]{43}=?|(?:hv[sbr]|[sbr])\.[\w-]{16,})$/i;
+
+/** Refuses, without repeating it, what must be a secret that was given in the wrong place. @throws QuorateError `usage`. */
+export function plainWord(option: string, text: string): string {
+  if (!SECRET_LIKE.test(text)) return text;
+  throw new QuorateError('usage', `${option}: this looks like a share or a token, and is not shown`, {
+    hint: 'If it is one, consider it known: it is in the history of your shell now.',
+  });
+}
+
 interface ModuleValues {
   readonly module?: string;
   readonly timeout?: string;
@@ -48,7 +59,7 @@ interface PinValues {
 
 /** Opens the library that the options or the environment name. @throws QuorateError `usage`, and as `Pkcs11.open`. */
 export async function openModule(context: Context, values: ModuleValues): Promise<RemoteLibrary> {
-  const named = values.module ?? context.env['QUORATE_PKCS11_MODULE'] ?? '';
+  const named = plainWord('--module', values.module ?? context.env['QUORATE_PKCS11_MODULE'] ?? '');
   if (named === '') {
     const { librariesHere } = await import('../../hsm/places.ts');
     const { existsSync } = await import('node:fs');
@@ -68,7 +79,8 @@ export async function openModule(context: Context, values: ModuleValues): Promis
 
 /** The token that the options name. @throws QuorateError `usage`. */
 export async function tokenChoice(context: Context, values: TokenValues): Promise<TokenChoice> {
-  const { token: label, serial } = values;
+  const label = values.token === undefined ? undefined : plainWord('--token', values.token);
+  const serial = values.serial === undefined ? undefined : plainWord('--serial', values.serial);
   const slot = values.slot === undefined ? undefined : (await context.pkcs11()).parseSlot(values.slot);
   if (slot === undefined && values.slot !== undefined) {
     throw new QuorateError('usage', '--slot takes a number: 5 or 0x5');

@@ -2,7 +2,7 @@ import { QuorateError } from '../../errors.ts';
 import { findKey, parseKeyId } from '../../hsm/find-key.ts';
 import { type Latency, tryKey } from '../../hsm/trial.ts';
 import { defineCommand } from '../command.ts';
-import { pinOptions, tokenOptions, withLogin } from './opening.ts';
+import { pinOptions, plainWord, tokenOptions, withLogin } from './opening.ts';
 
 const HASHES = ['sha1', 'sha224', 'sha256', 'sha384', 'sha512'] as const;
 const DEFAULT_ROUNDS = 10;
@@ -28,7 +28,7 @@ export const command = defineCommand({
     const rounds = values.rounds ?? DEFAULT_ROUNDS.toString();
     if (!/^[1-9]\d{0,5}$/.test(rounds)) throw new QuorateError('usage', '--rounds takes a number from 1');
     const oaepHash = HASHES.find((hash) => hash === values['oaep-hash']) ?? 'sha256';
-    const label = values.key;
+    const label = values.key === undefined ? undefined : plainWord('--key', values.key);
     const id = values['key-id'] === undefined ? undefined : parseKeyId(values['key-id']);
     await withLogin(context, values, {}, async (session, library, token) => {
       const key = await findKey(session, {
