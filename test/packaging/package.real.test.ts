@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -126,6 +126,27 @@ describe('the installed package', () => {
       const { stdout } = await run(node, ['-p', 'typeof require(process.argv[1]).PKCS11', addon]);
       expect(stdout).toBe('function\n');
     }
+  });
+
+  it('has no two chunks that need each other first', async () => {
+    const chunks = join(installed, 'dist/chunks');
+    const needs = new Map<string, readonly string[]>();
+    for (const name of await readdir(chunks)) {
+      const text = await readFile(join(chunks, name), 'utf8');
+      needs.set(
+        name,
+        Array.from(text.matchAll(/^(?:const|let) .*require\("\.\/(.+)"\);$/gm), ([, other = '']) => other),
+      );
+    }
+    expect(needs.get('main.cjs')).not.toEqual([]);
+    const done = new Set<string>();
+    const circle = (name: string, above: readonly string[]): string | undefined => {
+      if (above.includes(name)) return [...above, name].join(' -> ');
+      if (done.has(name)) return undefined;
+      done.add(name);
+      return (needs.get(name) ?? []).map((other) => circle(other, [...above, name])).find((one) => one !== undefined);
+    };
+    expect([...needs.keys()].map((name) => circle(name, [])).filter((one) => one !== undefined)).toEqual([]);
   });
 
   it('has no axios in it', async () => {
