@@ -20,7 +20,6 @@ import type { CeremonyTools } from './tools.ts';
 export interface CeremonySetting {
   readonly cluster: Cluster;
   readonly people: People;
-  /** The way to custodians who take part from their own machines; without one all are in the room. */
   readonly apart?: Apart;
   readonly policy: Policy;
   readonly tools: CeremonyTools;
