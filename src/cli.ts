@@ -7,6 +7,8 @@ export interface Entry {
   readonly summary: string;
   readonly load?: () => Promise<{ readonly command: Command }>;
   readonly commands?: Readonly<Record<string, Entry>>;
+  /** The status of every failure of quorate itself, for a verb that else exits with the status of a program it ran. */
+  readonly failure?: number;
 }
 
 /** The whole command line on one screen. */
@@ -57,6 +59,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
       },
       run: { summary: 'run a script', load: () => import('./commands/ceremony/run.ts') },
       resume: { summary: 'go on with an interrupted ceremony', load: () => import('./commands/ceremony/resume.ts') },
+      join: {
+        summary: 'take part as a custodian, from your own machine',
+        load: () => import('./commands/ceremony/join.ts'),
+      },
       sign: { summary: 'sign a record with an SSH key', load: () => import('./commands/ceremony/sign.ts') },
       verify: { summary: 'check a record and its signatures', load: () => import('./commands/ceremony/verify.ts') },
       report: { summary: 'a record as one page for people', load: () => import('./commands/ceremony/report.ts') },
@@ -75,6 +81,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
         load: () => import('./commands/custodian/enroll.ts'),
       },
       sign: { summary: 'stand by a roster with an SSH key', load: () => import('./commands/custodian/sign.ts') },
+      ticket: {
+        summary: 'issue a token that can give a share to one operation',
+        load: () => import('./commands/custodian/ticket.ts'),
+      },
       verify: { summary: 'who stands by a roster', load: () => import('./commands/custodian/verify.ts') },
     },
   },
@@ -95,6 +105,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
         load: () => import('./commands/hsm/inspect.ts'),
       },
       test: { summary: 'does a key do what a seal will ask of it?', load: () => import('./commands/hsm/test.ts') },
+      plugin: { summary: "quorate-kms, OpenBao's plugin for a seal", load: () => import('./commands/hsm/plugin.ts') },
     },
   },
   'completion': {

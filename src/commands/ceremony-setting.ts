@@ -30,6 +30,14 @@ export const acceptOptions = {
   },
 } as const;
 
+/** Where invitations and receipts lie, when custodians are not in the room. */
+export const apartOption = {
+  apart: {
+    value: 'DIR',
+    description: 'custodians take part from their own machines: invitations go to this folder, receipts come from it',
+  },
+} as const;
+
 /** The findings that may fail. @throws QuorateError `usage` when no reason is given for them. */
 export function acceptedFindings(values: {
   readonly accept?: readonly string[];
@@ -47,6 +55,7 @@ interface ConductValues {
   readonly reason?: string;
   readonly records?: string;
   readonly reset?: boolean;
+  readonly apart?: string;
 }
 
 /** @throws QuorateError `usage` for anything but a number of minutes. */
@@ -61,6 +70,7 @@ export function conductValues({
   reason,
   records,
   reset,
+  apart,
   ...values
 }: ConductValues & { readonly 'longest-wait'?: string }): ConductValues & { readonly longestWait?: number } {
   const wait = values['longest-wait'];
@@ -70,5 +80,6 @@ export function conductValues({
     ...(reason === undefined ? {} : { reason }),
     ...(records === undefined ? {} : { records }),
     ...(reset === undefined ? {} : { reset }),
+    ...(apart === undefined ? {} : { apart }),
   };
 }

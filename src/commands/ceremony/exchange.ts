@@ -5,7 +5,7 @@ import type { Apart } from '../../ceremony/apart/apart.ts';
 import { invitationDigest, invitationWords, renderInvitation } from '../../ceremony/apart/invitation.ts';
 import { RECEIPT_NAMESPACE } from '../../ceremony/apart/receipt.ts';
 import type { Context } from '../../context.ts';
-import { isQuorateError } from '../../errors.ts';
+import { isQuorateError, QuorateError } from '../../errors.ts';
 import { readText, replaceFile } from '../../files.ts';
 import { shownPath, wrapLines } from '../../layout.ts';
 import type { Programs } from '../../programs/programs.ts';
@@ -17,11 +17,18 @@ const NO_MORE = new Set(['lost', 'stop']);
 /**
  * The way to custodians apart: invitations are written to `folder`, and receipts taken from it or from what is pasted
  * at this terminal. The folder may be one that people share; nothing in it is secret.
+ * @param patience milliseconds without a receipt after which `deadline-passed` is thrown; 0: for ever.
  */
-export async function createExchange(context: Context, programs: Programs, folder: string): Promise<Apart> {
+export async function createExchange(
+  context: Context,
+  programs: Programs,
+  folder: string,
+  patience: number,
+): Promise<Apart> {
   const { output, prompts, cwd } = context;
   await mkdir(folder, { recursive: true, mode: 0o700 });
   let taken: string | undefined;
+  let quietSince = Date.now();
 
   /** A receipt that was dealt with is not offered again, by this sitting or the next. */
   async function nextFile(): Promise<string | undefined> {
@@ -43,6 +50,7 @@ export async function createExchange(context: Context, programs: Programs, folde
 
   return {
     async invite(invitation) {
+      quietSince = Date.now();
       const digest = invitationDigest(invitation).slice('sha256:'.length, 'sha256:'.length + 8);
       const file = join(folder, `${invitation.step.number}-${invitation.step.id}-${digest}.invitation`);
       await replaceFile(file, `${renderInvitation(invitation)}\n`);
@@ -59,10 +67,16 @@ export async function createExchange(context: Context, programs: Programs, folde
       output.say();
     },
 
-    async next(patience) {
+    async next(wait) {
       const found = await nextFile();
+      const line = found ?? (await prompts.pasted(wait));
+      if (line !== undefined) quietSince = Date.now();
       if (found !== undefined) return found;
-      const line = await prompts.pasted(patience);
+      if (patience > 0 && Date.now() - quietSince > patience) {
+        throw new QuorateError('deadline-passed', 'nobody has handed in a receipt for too long', {
+          hint: 'Resume the ceremony when custodians are there. The limit: policy.longest-wait-minutes, or --longest-wait.',
+        });
+      }
       if (line === undefined || line === null) return line;
       return NO_MORE.has(line.trim().replaceAll('"', '').toLowerCase()) ? null : line;
     },

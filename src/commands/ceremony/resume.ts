@@ -1,7 +1,7 @@
 import { dirname, join, resolve } from 'node:path';
 import { QuorateError } from '../../errors.ts';
 import { readText } from '../../files.ts';
-import { acceptOptions, conductValues } from '../ceremony-setting.ts';
+import { acceptOptions, apartOption, conductValues } from '../ceremony-setting.ts';
 import { clusterChoice, clusterOptions } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
 import { shareOptions, shareSources } from '../share-sources.ts';
@@ -14,6 +14,7 @@ export const command = defineCommand({
     ...shareOptions,
     ...clusterOptions,
     'longest-wait': acceptOptions['longest-wait'],
+    ...apartOption,
     'script-folder': { value: 'DIR', description: 'where the files are that the script names, if it was moved since' },
   },
   examples: [
@@ -54,7 +55,7 @@ export const command = defineCommand({
       ...conductValues(values),
       resume: place.folder,
     });
-    const roster = loaded.kind.name === 'init' ? await placeRoster(cluster, outcome.folder) : undefined;
+    const roster = loaded.kind.name === 'init' ? await placeRoster(cluster, loaded, outcome.folder) : undefined;
     context.output.result({ ...outcome, ...(roster === undefined ? {} : { roster }) }, () =>
       closingLines(outcome, roster),
     );

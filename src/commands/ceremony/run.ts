@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import { readText } from '../../files.ts';
-import { acceptOptions, conductValues } from '../ceremony-setting.ts';
+import { acceptOptions, apartOption, conductValues } from '../ceremony-setting.ts';
 import { defineCommand } from '../command.ts';
 import { shareOptions, shareSources } from '../share-sources.ts';
 import { closingLines } from './closing.ts';
@@ -12,6 +12,7 @@ export const command = defineCommand({
     ...shareOptions,
     records: { value: 'DIR', description: 'where the record goes (default: as quorate.yaml says, else ./records)' },
     ...acceptOptions,
+    ...apartOption,
   },
   examples: [
     { command: 'quorate ceremony run ceremonies/init.yaml', text: 'prints each step as it comes to it' },
@@ -36,7 +37,7 @@ export const command = defineCommand({
       sources: shareSources(values),
       ...conductValues(values),
     });
-    const roster = loaded.kind.name === 'init' ? await placeRoster(cluster, outcome.folder) : undefined;
+    const roster = loaded.kind.name === 'init' ? await placeRoster(cluster, loaded, outcome.folder) : undefined;
     context.output.result({ ...outcome, ...(roster === undefined ? {} : { roster }) }, () =>
       closingLines(outcome, roster),
     );

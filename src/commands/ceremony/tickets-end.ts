@@ -1,0 +1,33 @@
+import { join } from 'node:path';
+import { TICKETS } from '../../ceremony/apart/gather.ts';
+import { endTickets } from '../../ceremony/apart/tickets.ts';
+import type { CeremonySetting } from '../../ceremony/engine.ts';
+import { activePeer } from '../../ceremony/leadership.ts';
+import { RECORD_FILE } from '../../ceremony/record/folder.ts';
+import { readRecord } from '../../ceremony/record/read.ts';
+import type { Context } from '../../context.ts';
+import { isQuorateError } from '../../errors.ts';
+
+/** Ends the tickets of a ceremony that is complete, where it had any; says so when it could not. */
+export async function endTicketsOf(
+  { output }: Pick<Context, 'output'>,
+  setting: Pick<CeremonySetting, 'cluster' | 'login' | 'signal'>,
+  folder: string,
+): Promise<void> {
+  const { lines } = await readRecord(join(folder, RECORD_FILE));
+  const opened = lines[0];
+  const had = lines.some((line) => line.event === 'note' && line.text === TICKETS);
+  if (opened?.event !== 'ceremony.opened' || !had) return;
+  try {
+    const { session } = await setting.login(await activePeer(setting));
+    try {
+      await endTickets(session, opened.id);
+      output.say('The tickets of this ceremony are ended.');
+    } finally {
+      session.close();
+    }
+  } catch (error) {
+    if (!isQuorateError(error)) throw error;
+    output.say(`The tickets of this ceremony could not be ended: ${error.message}. They expire by themselves.`);
+  }
+}
