@@ -234,7 +234,7 @@ async function recordFindings(
 /** The error for findings that stop a ceremony, each with its mend. */
 export function preflightFailed(failed: readonly Finding[]): QuorateError {
   return new QuorateError(
-    failed[0]?.error !== undefined && failed.length === 1 ? failed[0].error : 'preflight-failed',
+    failed.find(({ error }) => error !== undefined)?.error ?? 'preflight-failed',
     `${failed.length.toString()} check${failed.length === 1 ? '' : 's'} failed; nothing was changed`,
     {
       faults: failed.map(({ code, finding, mend }) => ({

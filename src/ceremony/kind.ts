@@ -15,7 +15,7 @@ export interface Finding {
   readonly ok: boolean;
   readonly finding: string;
   readonly mend?: string;
-  /** A code that says more than `preflight-failed`, where this finding alone stops the ceremony. */
+  /** A code that says more than `preflight-failed`, where it is what stops the ceremony; others follow from it. */
   readonly error?: ErrorCode;
 }
 
@@ -61,7 +61,7 @@ export interface Run {
   /** Logs in on a peer as quorate.yaml says; the caller closes the session. @throws QuorateError `token-missing`, `denied`. */
   login(peer: Peer): Promise<PeerLogin>;
   /** The same cluster in a namespace with a seal of its own, and who holds the shares of that. */
-  enter?(namespace: string): Promise<Pick<Run, 'cluster' | 'login' | 'roster'>>;
+  enter?(namespace: string): Promise<Pick<Run, 'cluster' | 'login' | 'roster' | 'otherRosters'>>;
 }
 
 /** What a preflight looks with. */

@@ -16,8 +16,10 @@ export function reachable(surveys: readonly PeerSurvey[]): Finding[] {
       },
     ];
   }
+  const nobodyProved = lost.length === surveys.length && lost.every(({ fault }) => fault?.code === 'server-identity');
   return lost.map(({ peer, fault }) => ({
     code: 'reachable',
+    ...(nobodyProved ? { error: 'server-identity' as const } : {}),
     ok: false,
     finding: `${peer.name} at ${peer.address}: ${fault?.message ?? 'no answer'}`,
     mend: 'Start it, or mend its address, CA or pin in quorate.yaml.',

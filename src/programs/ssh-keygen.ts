@@ -22,13 +22,17 @@ export interface VerifyRequest {
   /** The armoured signature's file. */
   readonly signature: string;
   readonly bytes: Uint8Array;
+  /** Keys that count no more: a KRL, or public keys (ssh-keygen(1), KEY REVOCATION LISTS). */
+  readonly revokedKeys?: string | undefined;
+  /** When the key must have been valid (`valid-after`, `valid-before` in the checker's file); default: now. */
+  readonly at?: Date | undefined;
   readonly signal?: AbortSignal;
 }
 
 /** `key` is the fingerprint of the key that signed, `SHA256:` and 43 base64 characters. */
 export type Verified = { readonly ok: true; readonly key: string } | { readonly ok: false };
 
-/** The parts of ssh-keygen that quorate uses (OpenSSH 8.2 or later). */
+/** The parts of ssh-keygen that quorate uses (OpenSSH 8.2 or later; `at` takes 8.7). */
 export interface SshKeygen {
   /**
    * Signs `bytes`; the armoured signature, as `ssh-keygen -Y verify` reads it.
@@ -80,10 +84,16 @@ export function sshKeygen(run: RunProgram): SshKeygen {
       return stdout;
     },
 
-    async verify({ allowedSigners, identity, namespace, signature, bytes, signal }) {
+    async verify({ allowedSigners, identity, namespace, signature, bytes, revokedKeys, at, signal }) {
       const { status, stdout } = await run({
         program: PROGRAM,
-        args: ['-Y', 'verify', '-f', allowedSigners, '-I', identity, '-n', namespace, '-s', signature],
+        args: [
+          ...['-Y', 'verify', '-f', allowedSigners, '-I', identity, '-n', namespace, '-s', signature],
+          ...(revokedKeys === undefined ? [] : ['-r', revokedKeys]),
+          ...(at === undefined ? [] : ['-O', `verify-time=${inUtc(at)}`]),
+        ],
+        // It reads times without a zone in the system's.
+        env: { TZ: 'UTC' },
         stdin: bytes,
         statuses: 'any',
         timeout: CHECK_TIMEOUT,
@@ -136,6 +146,11 @@ export function sshKeygen(run: RunProgram): SshKeygen {
       return found;
     },
   };
+}
+
+/** YYYYMMDDHHMMSS. */
+function inUtc(time: Date): string {
+  return time.toISOString().slice(0, 19).replaceAll(/[-:T]/g, '');
 }
 
 function withSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {

@@ -20,7 +20,7 @@ export async function reportError(error: unknown, argv: readonly string[], strea
     streams.stderr.write(`cancelled  ${known.message}\n`);
   } else {
     const lines = [
-      `${bold('error')}  ${known.code}: ${known.message}`,
+      ...hanging(bold('error'), 'error', `${known.code}: ${known.message}`),
       ...known.faults.flatMap(({ line, column, message }) =>
         wrapLines(
           `${line === undefined ? '' : `line ${line.toString()}, column ${(column ?? 1).toString()}: `}${message}`,
@@ -28,7 +28,7 @@ export async function reportError(error: unknown, argv: readonly string[], strea
           '       ',
         ),
       ),
-      ...(known.hint === undefined ? [] : hintLines(known.hint)),
+      ...(known.hint === undefined ? [] : hanging('hint', 'hint', known.hint)),
     ];
     streams.stderr.write(`${lines.join('\n')}\n`);
   }
@@ -36,9 +36,10 @@ export async function reportError(error: unknown, argv: readonly string[], strea
   return known.exit;
 }
 
-function hintLines(hint: string): string[] {
-  const [first = '', ...rest] = wrapLines(hint, 80, '       ');
-  return [`hint   ${first.trimStart()}`, ...rest];
+/** A word, which may be coloured, and text beside it that is wrapped. */
+function hanging(shown: string, word: string, text: string): string[] {
+  const [first = '', ...rest] = wrapLines(text, 80, '       ');
+  return [`${shown}${' '.repeat(7 - word.length)}${first.trimStart()}`, ...rest];
 }
 
 function asBug(error: unknown): QuorateError {
@@ -51,6 +52,8 @@ function asBug(error: unknown): QuorateError {
 }
 
 function wantsJson(argv: readonly string[]): boolean {
-  const index = argv.indexOf('--format');
-  return argv.includes('--format=json') || (index !== -1 && argv[index + 1] === 'json');
+  // What follows `--` is another program's.
+  const own = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
+  const index = own.indexOf('--format');
+  return own.includes('--format=json') || (index !== -1 && own[index + 1] === 'json');
 }

@@ -91,6 +91,24 @@ describe('peers that do not answer', () => {
   });
 });
 
+describe('peers that do not answer', () => {
+  const mute = (name: string, code: 'server-identity' | 'server-unreachable'): PeerSurvey => ({
+    peer: connectPeer({ name, address: 'https://127.0.0.1:1' }),
+    state: 'unreachable',
+    fault: { code, message: `${name} is away` },
+  });
+
+  it('are told apart: not one of them proved is its own error', () => {
+    const errors = (...surveys: PeerSurvey[]): unknown[] => reachable(surveys).map(({ error }) => error);
+    expect(errors(mute('one', 'server-identity'), mute('two', 'server-identity'))).toEqual([
+      'server-identity',
+      'server-identity',
+    ]);
+    expect(errors(mute('one', 'server-identity'), mute('two', 'server-unreachable'))).toEqual([undefined, undefined]);
+    expect(errors(mute('one', 'server-identity'), survey('two', 0))).toEqual([undefined]);
+  });
+});
+
 describe('the policy', () => {
   it('sets the smallest threshold', () => {
     expect(failed(withinPolicy(1, 1, POLICY))).toHaveLength(1);

@@ -23,6 +23,7 @@ export interface SignersRequest {
   readonly record: ReadRecord;
   readonly people: readonly Participant[];
   readonly allowedSigners: string | undefined;
+  readonly revokedKeys?: string | undefined;
   readonly sshKeygen: SshKeygen;
   readonly signal?: AbortSignal;
 }
@@ -103,7 +104,7 @@ function outcomeOf({ signature }: Judged): VerifyFinding['outcome'] {
 }
 
 async function judge(
-  { folder, record, allowedSigners, sshKeygen, signal }: SignersRequest,
+  { folder, record, allowedSigners, revokedKeys, sshKeygen, signal }: SignersRequest,
   person: Participant,
   stem: string,
   dissents: boolean,
@@ -114,9 +115,17 @@ async function judge(
   const bytes = dissents ? await readBounded(join(folder, `${stem}.json`)).catch(() => undefined) : record.bytes;
   if (bytes === undefined) return { signature: 'invalid', text: 'a dissent without its statement' };
   const namespace = dissents ? DISSENT_NAMESPACE : RECORD_NAMESPACE;
+  const at = signingTime(record);
+  const request = { allowedSigners, namespace, signature, bytes, ...cancel };
   for (const identity of new Set([person.name, signerName(person.name)])) {
-    const verified = await sshKeygen.verify({ allowedSigners, identity, namespace, signature, bytes, ...cancel });
-    if (!verified.ok) continue;
+    const verified = await sshKeygen.verify({ ...request, identity, revokedKeys, at });
+    if (!verified.ok) {
+      if (revokedKeys === undefined) continue;
+      const revoked = await sshKeygen.verify({ ...request, identity, at });
+      if (revoked.ok)
+        return { signature: 'invalid', key: revoked.key, text: `signed with ${revoked.key}, which is REVOKED` };
+      continue;
+    }
     const { key } = verified;
     if (person.ssh.length > 0 && !person.ssh.includes(key)) {
       return { signature: 'invalid', key, text: `signed with ${key}, which is not the key that the record has` };
@@ -131,9 +140,15 @@ async function judge(
   const principals = await sshKeygen.findPrincipals({ allowedSigners, signature, ...cancel });
   const whose =
     principals.length === 0
-      ? 'its key is not in your file, or it is not of this record'
+      ? 'its key is not in your file, or not valid when the ceremony closed, or it is not of this record'
       : `your file has its key for ${printable(principals.join(', '))}, not for ${signerName(person.name)}, or it is not of this record`;
   return { signature: 'invalid', text: `the signature is NOT good: ${whose}` };
+}
+
+/** People sign when the ceremony has closed: what their keys were then counts, also years later. */
+function signingTime({ lines }: ReadRecord): Date | undefined {
+  const last = lines.at(-1);
+  return last === undefined ? undefined : new Date(last.time);
 }
 
 function printable(text: string): string {

@@ -37,6 +37,8 @@ export interface VerifyOptions {
   readonly place: RecordPlace;
   /** The checker's own file of keys (ssh-keygen(1), ALLOWED SIGNERS). Without it no signature counts. */
   readonly allowedSigners?: string | undefined;
+  /** The checker's own list of keys that count no more (a KRL, or public keys). */
+  readonly revokedKeys?: string | undefined;
   /** Roles of which everybody must have signed, and there must be somebody. */
   readonly require?: readonly Role[];
   /** The head that people wrote down, as digits or words. */
@@ -52,8 +54,8 @@ export interface VerifyOptions {
  *   from within the folder, which whoever made the folder could have written), and as `SshKeygen`.
  */
 export async function verifyFolder(options: VerifyOptions): Promise<Verification> {
-  const { place, allowedSigners } = options;
-  if (allowedSigners !== undefined) await refuseInside(place.folder, allowedSigners);
+  const { place, allowedSigners, revokedKeys } = options;
+  for (const own of [allowedSigners, revokedKeys]) if (own !== undefined) await refuseInside(place.folder, own);
   const record = await readRecord(place.record);
   const people = participants(record.lines);
   const findings = [
@@ -66,6 +68,7 @@ export async function verifyFolder(options: VerifyOptions): Promise<Verification
     record,
     people,
     allowedSigners,
+    revokedKeys,
     sshKeygen: options.sshKeygen,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
@@ -188,9 +191,9 @@ function roleFindings(
   return findings;
 }
 
-async function refuseInside(folder: string, allowedSigners: string): Promise<void> {
-  await readBounded(allowedSigners);
-  const [inside, outside] = await Promise.all([realpath(allowedSigners), realpath(folder)]);
+async function refuseInside(folder: string, keys: string): Promise<void> {
+  await readBounded(keys);
+  const [inside, outside] = await Promise.all([realpath(keys), realpath(folder)]);
   if (inside.startsWith(outside + sep)) {
     throw new QuorateError('usage', 'the file of keys lies in the folder that it is to check', {
       hint: 'Keys that come with the folder prove nothing. Bring your own file, with keys that you got from the people.',

@@ -11,6 +11,7 @@ import { defineCommand } from '../command.ts';
 export interface VerifyValues {
   readonly record: string;
   readonly allowedSigners?: string | undefined;
+  readonly revokedKeys?: string | undefined;
   readonly require?: readonly Role[];
   readonly head?: string | undefined;
 }
@@ -26,10 +27,11 @@ export async function verify(
     import('../../ceremony/record/verify.ts'),
   ]);
   const { cwd, output, signal } = context;
-  const { allowedSigners } = values;
+  const { allowedSigners, revokedKeys } = values;
   const verification = await verifyFolder({
     place: await locateRecord(resolve(cwd, values.record)),
     allowedSigners: allowedSigners === undefined ? undefined : resolve(cwd, allowedSigners),
+    revokedKeys: revokedKeys === undefined ? undefined : resolve(cwd, revokedKeys),
     require: values.require ?? [],
     head: values.head,
     sshKeygen,
@@ -85,6 +87,10 @@ export const command = defineCommand({
       value: 'FILE',
       description: 'Your own file of keys that you trust, as for ssh-keygen -Y verify; without it nothing is verified.',
     },
+    'revoked-keys': {
+      value: 'FILE',
+      description: 'Your own list of keys that count no more: public keys, or a KRL (ssh-keygen -k).',
+    },
     'require': {
       value: 'ROLE',
       repeat: true,
@@ -116,6 +122,7 @@ export const command = defineCommand({
     return await verify(context, sshKeygen, {
       record,
       allowedSigners: values['allowed-signers'],
+      revokedKeys: values['revoked-keys'],
       require: checkRoles(ROLES, values.require ?? []),
       head: values.head,
     });

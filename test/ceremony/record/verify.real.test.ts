@@ -48,6 +48,39 @@ describe('a good folder', () => {
   });
 });
 
+describe('keys that do not last', () => {
+  const withDates = (name: string, dates: string): string => {
+    const file = join(base, name);
+    writeFileSync(file, readFileSync(signers, 'utf8').replace('"Ada Example" ', `"Ada Example" ${dates} `));
+    return file;
+  };
+
+  test('count as they were when the ceremony closed', async () => {
+    const last = readFileSync(join(made, 'record.jsonl'), 'utf8').trim().split('\n').at(-1) ?? '';
+    const closed = Date.parse((JSON.parse(last) as { time: string }).time);
+    const day = (offset: number): string =>
+      new Date(closed + offset * 86_400_000).toISOString().slice(0, 10).replaceAll('-', '');
+    const past = withDates('expired-since', `valid-after="${day(-2)}",valid-before="${day(2)}"`);
+    expect(await verify(made, { allowedSigners: past })).toMatchObject({ ok: true });
+    const before = withDates('expired-before', `valid-before="${day(-1)}"`);
+    expect(await failures(made, { allowedSigners: before })).toEqual(['signatures']);
+    const after = withDates('valid-later', `valid-after="${day(2)}"`);
+    expect(await failures(made, { allowedSigners: after })).toEqual(['signatures']);
+  });
+
+  test('count no more when the checker says that they are revoked, and are called so', async () => {
+    const revokedKeys = join(base, 'revoked');
+    writeFileSync(revokedKeys, `${ada.line}\n`);
+    const result = await verify(made, { revokedKeys });
+    expect(result.signers.map(({ signature }) => signature)).toEqual(['invalid', 'signed', 'missing']);
+    expect(result.findings.find(({ outcome }) => outcome === 'fail')?.text).toContain('REVOKED');
+    const krl = join(base, 'krl');
+    execFileSync('ssh-keygen', ['-q', '-k', '-f', krl, `${dana.file}.pub`]);
+    expect(await failures(made, { revokedKeys: krl })).toEqual(['signatures']);
+    await expect(verify(made, { revokedKeys: join(base, 'none') })).rejects.toMatchObject({ code: 'file-missing' });
+  });
+});
+
 describe('a harmed folder', () => {
   test.each<[string, (folder: string) => void, string]>([
     [
