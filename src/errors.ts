@@ -128,6 +128,8 @@ export interface QuorateErrorDetails {
   readonly hint?: string;
   /** For documents: every fault found. */
   readonly faults?: readonly Fault[];
+  /** In place of the code's own exit status, for commands that exit with the status of another program. */
+  readonly exit?: number;
 }
 
 /**
@@ -140,6 +142,7 @@ export class QuorateError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
   readonly faults: readonly Fault[];
+  readonly #exit: number | undefined;
 
   constructor(code: ErrorCode, message: string, details: QuorateErrorDetails = {}) {
     super(message);
@@ -147,11 +150,22 @@ export class QuorateError extends Error {
     this.code = code;
     this.hint = details.hint;
     this.faults = details.faults ?? [];
+    this.#exit = details.exit;
   }
 
   /** The process exit status that this error leads to. */
-  get exit(): Exit {
-    return ERROR_CODES[this.code];
+  get exit(): number {
+    return this.#exit ?? ERROR_CODES[this.code];
+  }
+
+  /** The same error with another exit status, unless it is that of somebody who cancelled. */
+  endingWith(exit: number): QuorateError {
+    if (this.code === 'cancelled') return this;
+    return new QuorateError(this.code, this.message, {
+      ...(this.hint === undefined ? {} : { hint: this.hint }),
+      faults: this.faults,
+      exit,
+    });
   }
 
   /** The shape that `--format json` prints under `error`. */
