@@ -82,8 +82,11 @@ export interface Context {
   peersOf(configFile: string, cluster: string): Promise<readonly Peer[]>;
   /** Logs in on a peer by `auth` of quorate.yaml (default: a token from the environment, the helper or the token file). */
   login(peer: Peer, auth?: AuthSettings, options?: LoginOptions): Promise<Login>;
-  /** The cluster's peers, and logins on them, in the root or in a namespace with a seal of its own: see `enterNamespace`. */
-  enter(cluster: ConnectedCluster, namespace?: string): Promise<Entered>;
+  /**
+   * The cluster's peers, and logins on them, in the root or in a namespace with a seal of its own: see `enterNamespace`.
+   * `logIn` logs in on the servers themselves.
+   */
+  enter(cluster: ConnectedCluster, logIn: CeremonyLogin['login'], namespace?: string): Promise<Entered>;
   /** A login on the peers of a cluster that is made once, and revoked by `end` where quorate itself logged in for it. */
   heldLogin(cluster: ConnectedCluster): CeremonyLogin;
   /** gpg, ssh-keygen and what runs them, loaded at the first call. */
@@ -151,10 +154,9 @@ export async function createContext(
         context.prompts.secret('Password', { instead: 'password-file in quorate.yaml' });
       return login(peer, auth, { env, home: homedir(), signal, password, unchecked });
     },
-    enter: async (cluster, namespace = '') => {
+    enter: async (cluster, logIn, namespace = '') => {
       const { enterNamespace } = await import('./vault/namespace.ts');
-      const { namespace: home = '', auth } = cluster.config ?? {};
-      const entered = enterNamespace(cluster.peers, namespace, { home, logIn: (peer) => context.login(peer, auth) });
+      const entered = enterNamespace(cluster.peers, namespace, { home: cluster.config?.namespace ?? '', logIn });
       connected.push(...entered.peers);
       return entered;
     },

@@ -9,14 +9,20 @@ export const clusterOptions = {
   pin: { value: 'SHA256', description: "with --address: the SHA-256 of the server's certificate" },
 } as const;
 
+/** For commands that can work in a namespace. Without the option the environment's counts, as with `bao`. */
+export const namespaceOption = {
+  namespace: { value: 'PATH', description: 'in this namespace with a seal of its own, named from the root (OpenBao)' },
+} as const;
+
 /** The part of a command's values that chooses servers. */
 export function clusterChoice(values: ClusterChoice): ClusterChoice {
-  const { cluster, peer, address, ca, pin } = values;
+  const { cluster, peer, address, ca, pin, namespace } = values;
   return {
     ...(cluster === undefined ? {} : { cluster }),
     ...(peer === undefined ? {} : { peer }),
     ...(address === undefined ? {} : { address }),
     ...(ca === undefined ? {} : { ca }),
     ...(pin === undefined ? {} : { pin }),
+    ...(namespace === undefined ? {} : { namespace }),
   };
 }

@@ -2,8 +2,9 @@ import { dirname, resolve } from 'node:path';
 import type { Context } from '../context.ts';
 import { QuorateError } from '../errors.ts';
 import { readBounded, readText } from '../files.ts';
-import { acceptOptions, conductValues } from './ceremony-setting.ts';
+import { acceptOptions, apartOption, conductValues } from './ceremony-setting.ts';
 import { closingLines } from './ceremony/closing.ts';
+import { namespaceOption } from './cluster-options.ts';
 import { defineCommand } from './command.ts';
 
 /** `quorate init`: the init ceremony from a script, or from flags that make one. */
@@ -13,6 +14,7 @@ export const command = defineCommand({
   ],
   options: {
     'cluster': { value: 'NAME', description: 'which cluster of quorate.yaml' },
+    ...namespaceOption,
     'custodian': {
       value: 'NAME=KEYFILE',
       repeat: true,
@@ -23,6 +25,7 @@ export const command = defineCommand({
     'records': { value: 'DIR', description: 'where the record goes (default: as quorate.yaml says, else ./records)' },
     'insecure-plain-shares': { description: 'for a lab: no keys, shares and root token in clear in files' },
     ...acceptOptions,
+    ...apartOption,
   },
   examples: [
     {
@@ -35,6 +38,11 @@ export const command = defineCommand({
       text: 'the same from flags; the script that they make is kept in the record',
     },
     {
+      command:
+        'quorate init --namespace team/a --threshold 2 \\\n      --custodian Alice=alice.asc --custodian Bo=bo.asc',
+      text: 'a namespace with a seal of its own, by a login in its parent',
+    },
+    {
       command: 'quorate init --insecure-plain-shares --threshold 2 --custodian A --custodian B --custodian C',
       text: 'a lab',
     },
@@ -44,14 +52,21 @@ export const command = defineCommand({
       import('../ceremony/load.ts'),
       import('./ceremony/conduct.ts'),
     ]);
+    const { cluster: wanted, namespace } = values;
+    const choice = {
+      ...(wanted === undefined ? {} : { cluster: wanted }),
+      ...(namespace === undefined ? {} : { namespace }),
+    };
     const script =
-      file === undefined ? await scriptOfFlags(context, values) : await readText(resolve(context.cwd, file));
+      file === undefined
+        ? await scriptOfFlags(context, values, (await context.cluster(choice)).namespace)
+        : await readText(resolve(context.cwd, file));
     const loaded = await loadScript(script, file ?? 'quorate init');
     const named = values.cluster ?? loaded.script.cluster;
     if (named !== loaded.script.cluster) {
       throw new QuorateError('usage', `the script is for ${loaded.script.cluster}, not for ${named}`);
     }
-    const cluster = await context.cluster({ cluster: named });
+    const cluster = await context.cluster({ ...choice, cluster: named });
     const outcome = await conduct(context, {
       loaded,
       scriptFile: file ?? 'quorate init',
@@ -59,7 +74,7 @@ export const command = defineCommand({
       cluster,
       ...conductValues(values),
     });
-    const roster = await placeRoster(cluster, outcome.folder);
+    const roster = await placeRoster(cluster, loaded, outcome.folder);
     context.output.result({ ...outcome, ...(roster === undefined ? {} : { roster }) }, () =>
       closingLines(outcome, roster),
     );
@@ -76,10 +91,11 @@ interface Flags {
 }
 
 /** The script that flags stand for: the shipped one's writes and login, with these people. */
-async function scriptOfFlags(context: Context, flags: Flags): Promise<string> {
+async function scriptOfFlags(context: Context, flags: Flags, namespace: string | undefined): Promise<string> {
   const { custodian: custodians = [], threshold, administrator } = flags;
   const plain = flags['insecure-plain-shares'] === true;
-  if (custodians.length === 0 || threshold === undefined || (administrator === undefined && !plain)) {
+  const rootless = plain || namespace !== undefined;
+  if (custodians.length === 0 || threshold === undefined || (administrator === undefined && !rootless)) {
     throw new QuorateError(
       'usage',
       'without a script, init needs --custodian (once for each), --threshold and --administrator',
@@ -98,6 +114,18 @@ async function scriptOfFlags(context: Context, flags: Flags): Promise<string> {
   const cluster = config === undefined ? 'server' : chooseCluster(config, flags.cluster).name;
   const { text, file } = await readTemplate('init');
   const template = parseDocument(text, v.looseObject({}), { file });
+  if (namespace !== undefined) {
+    return renderYaml({
+      'ceremony': 'init',
+      'title': `Creation of ${cluster}/${namespace}`,
+      cluster,
+      namespace,
+      'shares': custodians.length,
+      'threshold': Number(threshold),
+      'custodians': await Promise.all(custodians.map((one) => personOf(context, one, plain))),
+      'insecure-plain-shares': plain ? true : undefined,
+    });
+  }
   const admin = administrator === undefined ? undefined : await personOf(context, administrator, plain);
   return renderYaml({
     ...template,

@@ -4,6 +4,9 @@ import { closingLines } from './ceremony/closing.ts';
 import { defineCommand } from './command.ts';
 import { conductShort, quorumOptions } from './short-ceremony.ts';
 
+// A snapshot is of the cluster with all of its namespaces.
+const { namespace: _, ...options } = quorumOptions;
+
 /** `quorate recover`: the old shares back from a snapshot, when a rotation tore and all is sealed. */
 export const command = defineCommand({
   arguments: [{ name: 'SCRIPT', optional: true, description: 'a reviewed recover script; without one, --record' }],
@@ -12,7 +15,7 @@ export const command = defineCommand({
     snapshot: { value: 'FILE', description: 'where its snapshot is now, when it was moved' },
     roster: { value: 'FILE', description: 'the roster of the old shares (default: as quorate.yaml says)' },
     on: { value: 'PEER', description: 'the peer that starts with an empty data folder (default: the first)' },
-    ...quorumOptions,
+    ...options,
   },
   examples: [
     {

@@ -2,12 +2,15 @@ import { closingLines } from './ceremony/closing.ts';
 import { defineCommand } from './command.ts';
 import { conductRotation, rotationOptions } from './rotation-flags.ts';
 
+// The seals of namespaces are opened by shares.
+const { namespace: _, ...options } = rotationOptions;
+
 /** `quorate rotate-recovery-key`: new recovery shares of a cluster that unseals itself. */
 export const command = defineCommand({
   arguments: [
     { name: 'SCRIPT', optional: true, description: 'a reviewed script; without one the flags below make it' },
   ],
-  options: rotationOptions,
+  options,
   examples: [
     { command: 'quorate rotate-recovery-key ceremonies/rotate-recovery-key.yaml', text: 'from a reviewed script' },
     {

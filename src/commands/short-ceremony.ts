@@ -3,8 +3,9 @@ import type { CeremonyOutcome } from '../ceremony/engine.ts';
 import type { Context } from '../context.ts';
 import { QuorateError } from '../errors.ts';
 import { readText } from '../files.ts';
-import { acceptOptions, conductValues } from './ceremony-setting.ts';
-import { clusterChoice, clusterOptions } from './cluster-options.ts';
+import { acceptOptions, apartOption, conductValues } from './ceremony-setting.ts';
+import { clusterChoice, clusterOptions, namespaceOption } from './cluster-options.ts';
+import { placeName } from './ceremony/place.ts';
 import { shareOptions, shareSources } from './share-sources.ts';
 
 /** The options of short commands that run a ceremony on the whole cluster, without and with custodians. */
@@ -13,11 +14,12 @@ export const ceremonyOptions = {
   address: clusterOptions.address,
   ca: clusterOptions.ca,
   pin: clusterOptions.pin,
+  ...namespaceOption,
   records: { value: 'DIR', description: 'where the record goes (default: as quorate.yaml says, else ./records)' },
   ...acceptOptions,
 } as const;
 
-export const quorumOptions = { ...ceremonyOptions, ...shareOptions } as const;
+export const quorumOptions = { ...ceremonyOptions, ...shareOptions, ...apartOption } as const;
 
 type Values = Parameters<typeof clusterChoice>[0] &
   Parameters<typeof shareSources>[0] &
@@ -55,7 +57,15 @@ export async function conductShort(
   const name = `quorate ${verb}`;
   const loaded =
     reviewed ??
-    (await loadScript(renderYaml({ ceremony: verb, cluster: cluster.name, ...script.flags(cluster.name) }), name));
+    (await loadScript(
+      renderYaml({
+        ceremony: verb,
+        cluster: cluster.name,
+        namespace: cluster.namespace,
+        ...script.flags(placeName(cluster.name, cluster.namespace)),
+      }),
+      name,
+    ));
   return conduct(context, {
     loaded,
     scriptFile: script.file ?? name,

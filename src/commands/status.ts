@@ -1,21 +1,28 @@
 import { EXIT } from '../errors.ts';
 import { clockSkew, type PeerSurvey, surveyPeers } from '../ceremony/survey.ts';
 import { tableLines } from '../layout.ts';
-import { clusterChoice, clusterOptions } from './cluster-options.ts';
+import { clusterChoice, clusterOptions, namespaceOption } from './cluster-options.ts';
 import { defineCommand } from './command.ts';
+import { namespaceSurveys } from './namespace-surveys.ts';
 
-/** `quorate status`: what every peer says of itself; 3 while any is sealed or cannot be reached. */
+/** `quorate status`: what every peer says of itself, and of the namespaces in quorate.yaml; 3 while any is sealed. */
 export const command = defineCommand({
-  options: clusterOptions,
+  options: { ...clusterOptions, ...namespaceOption },
   examples: [
     { command: 'quorate status', text: 'all peers of the only cluster in quorate.yaml' },
     { command: 'quorate status --cluster prod-eu --format json', text: 'for scripts; exit 3 while any peer is sealed' },
   ],
   async run(context, values) {
-    const { name, peers } = await context.cluster(clusterChoice(values));
+    const cluster = await context.cluster(clusterChoice(values));
+    const { name, peers, config, namespace } = cluster;
     const surveys = await surveyPeers(peers, { signal: context.signal });
+    const listed = (config?.namespaces ?? []).map(({ path }) => path);
+    const wanted = namespace === undefined || listed.includes(namespace) ? listed : [...listed, namespace];
+    const inner = await namespaceSurveys(context, cluster, wanted);
     const { paint } = context.output;
-    context.output.result({ cluster: name, peers: surveys.map(toJson) }, () => {
+    const namespaces = inner.map((one) => ({ name: one.namespace, peers: one.surveys.map(toJson) }));
+    const result = { cluster: name, peers: surveys.map(toJson), ...(inner.length === 0 ? {} : { namespaces }) };
+    context.output.result(result, () => {
       const colour = (survey: PeerSurvey): string => {
         const word = stateWord(survey);
         if (survey.state === 'active' || survey.state === 'standby') return paint.good(word);
@@ -24,19 +31,38 @@ export const command = defineCommand({
       const rows = surveys.map((survey) => [
         survey.peer.name,
         colour(survey),
-        survey.seal === undefined
-          ? ''
-          : `${survey.seal.progress.toString()}/${survey.seal.threshold.toString()} of ${survey.seal.shares.toString()}`,
+        progressWord(survey),
         survey.seal?.type ?? '',
         survey.seal === undefined ? '' : `${survey.seal.flavour} ${survey.seal.version}`,
         survey.fault?.message ?? survey.peer.address,
       ]);
-      return tableLines(rows, ['peer', 'state', 'progress', 'seal', 'version', 'address']);
+      const innerRows = inner.flatMap((one) =>
+        one.surveys.map((survey) => [
+          one.namespace,
+          survey.peer.name,
+          colour(survey),
+          progressWord(survey),
+          survey.fault?.message ?? '',
+        ]),
+      );
+      return [
+        ...tableLines(rows, ['peer', 'state', 'progress', 'seal', 'version', 'address']),
+        ...(innerRows.length === 0
+          ? []
+          : ['', ...tableLines(innerRows, ['namespace', 'peer', 'state', 'progress', ''])]),
+      ];
     });
-    const ready = surveys.every(({ state }) => state === 'active' || state === 'standby');
+    const all = [...surveys, ...inner.flatMap((one) => one.surveys)];
+    const ready = all.every(({ state }) => state === 'active' || state === 'standby');
     return ready ? EXIT.done : EXIT.sealed;
   },
 });
+
+function progressWord({ seal }: PeerSurvey): string {
+  return seal === undefined
+    ? ''
+    : `${seal.progress.toString()}/${seal.threshold.toString()} of ${seal.shares.toString()}`;
+}
 
 function stateWord({ state, seal }: PeerSurvey): string {
   return seal?.migration === true ? `${state}, migrating` : state;

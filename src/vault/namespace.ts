@@ -48,7 +48,10 @@ export function enterNamespace(
       if (entry === undefined) throw new QuorateError('bug', `${peer.name} is not a peer of this cluster`);
       const { session, ...login } = await atHome(entry.server);
       // One token: closing either closes both.
-      return { ...login, session: { ...session.inNamespace(inner), peer, close: session.close } };
+      const close = (): void => {
+        session.close();
+      };
+      return { ...login, session: { ...session.inNamespace(inner), peer, close } };
     },
   };
 }
@@ -186,17 +189,17 @@ async function create(
 ): Promise<InitReply> {
   const seal = `seal "shamir" {\n  shares = ${shares.toString()}\n  threshold = ${threshold.toString()}\n}`;
   const body = { seal, ...(pgpKeys === undefined ? {} : { pgp_keys: pgpKeys }) };
-  let sent = false;
+  const seen = { sent: false };
   let reply: Reply;
   try {
     reply = await ask('POST', own, body, {
       ...options,
       onSent: () => {
-        sent = true;
+        seen.sent = true;
       },
     });
   } catch (error) {
-    if (!isQuorateError(error) || !sent) throw error;
+    if (!isQuorateError(error) || !seen.sent) throw error;
     throw new QuorateError('init-reply-lost', `${namespace} was to be created on ${name}, and no answer came back`, {
       hint: 'If it is there now, nobody has its shares.',
     });
@@ -230,18 +233,25 @@ class HomeToken {
   }
 
   async use(work: (session: Session) => Promise<Reply>, signal?: AbortSignal): Promise<Reply> {
-    for (let renewed = this.#login === undefined; ;) {
-      const { session } = await this.#open();
-      const reply = await work(session);
-      if (reply.status !== 403) return reply;
+    let renewed = this.#login === undefined;
+    let reply = await this.#once(work);
+    while (reply.status === 403 && signal?.aborted !== true) {
       if (Date.now() - this.#since < REPLICATION) {
-        await sleep(POLL, undefined, { signal }).catch(() => undefined);
-        if (signal?.aborted !== true) continue;
+        await sleep(POLL);
+      } else if (renewed) {
+        break;
+      } else {
+        renewed = true;
+        this.close();
       }
-      if (renewed) return reply;
-      renewed = true;
-      this.close();
+      reply = await this.#once(work);
     }
+    return reply;
+  }
+
+  async #once(work: (session: Session) => Promise<Reply>): Promise<Reply> {
+    const { session } = await this.#open();
+    return work(session);
   }
 
   close(): void {

@@ -16,7 +16,10 @@ export const recover: Kind<RecoverScript> = {
   name: 'recover',
   summary: 'from a snapshot, when a rotation tore and all is sealed',
 
-  faults: (script) => participantFaults(script),
+  faults: (script) => [
+    ...participantFaults(script),
+    ...(script.namespace === undefined ? [] : ['namespace: a snapshot is of the cluster with all of its namespaces']),
+  ],
 
   async preflight(script, { cluster, signal }) {
     const surveys = await surveyPeers(cluster.peers, { signal });

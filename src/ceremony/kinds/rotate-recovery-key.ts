@@ -13,7 +13,10 @@ export type RotateRecoveryKeyScript = v.InferOutput<typeof rotateRecoveryKeyScri
 export const rotateRecoveryKey: Kind<RotateRecoveryKeyScript> = {
   name: 'rotate-recovery-key',
   summary: 'new recovery shares of a cluster that unseals itself',
-  faults: rotationFaults,
+  faults: (script) => [
+    ...rotationFaults(script),
+    ...(script.namespace === undefined ? [] : ['namespace: the seals of namespaces have no recovery key']),
+  ],
   preflight: async (script, run) => [
     ...withinPolicy(script.shares, script.threshold, run.policy),
     ...(await rotationPreflight(run, { purpose: 'rotate-recovery-key', takesEffect: true })),

@@ -103,9 +103,9 @@ function collectStep(script: UnsealScript): Step {
 }
 
 /** The namespaces that are unsealed after the cluster. Those that ask for some peers only mean nothing else. */
-function innerNamespaces(script: UnsealScript, { cluster, enter }: Run): readonly string[] {
-  if (script.namespace !== undefined || enter === undefined) return [];
-  return script.namespaces ?? (script.peers === undefined ? (cluster.namespaces ?? []) : []);
+function innerNamespaces(script: UnsealScript, run: Run): readonly string[] {
+  if (script.namespace !== undefined || run.enter === undefined) return [];
+  return script.namespaces ?? (script.peers === undefined ? (run.cluster.namespaces ?? []) : []);
 }
 
 /** @returns the peers that are not open, and why. */

@@ -33,6 +33,8 @@ async function listAccessors(session: Session): Promise<readonly string[]> {
   const reply = await session.request('GET', path, undefined, { query: { list: 'true' } });
   const { keys } = payloadOf(reply);
   if (reply.status === 200 && Array.isArray(keys)) return keys.map(String);
+  // A namespace in which there is none (OpenBao 2.7.2).
+  if (reply.status === 404 && reply.errors.length === 0) return [];
   if (reply.status === 403) {
     throw new QuorateError('denied', 'this login may not list token accessors', {
       hint: `Its policy needs list and sudo on ${path}.`,

@@ -36,15 +36,13 @@ export const command = defineCommand({
     if (values.live === true) {
       const cluster = await context.cluster({ cluster: script.cluster });
       const held = context.heldLogin(cluster);
-      const { endLogin, loadRosters } = await import('./conduct.ts');
-      const { roster } = await loadRosters(context, cluster.name);
+      const [{ endLogin }, { ceremonyPlace }] = await Promise.all([import('./conduct.ts'), import('./place.ts')]);
+      const place = await ceremonyPlace(context, cluster, script.namespace, held.login);
       const run: PreflightRun = {
-        cluster,
+        ...place,
         policy,
         tools,
         signal: context.signal,
-        login: held.login,
-        ...(roster === undefined ? {} : { roster }),
       };
       try {
         all.push(...(await kind.preflight(script, run, keys)));

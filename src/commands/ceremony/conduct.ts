@@ -1,15 +1,16 @@
-import { access, copyFile, constants } from 'node:fs/promises';
+import { copyFile, constants } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { CeremonyOutcome, CeremonySetting } from '../../ceremony/engine.ts';
 import { ROSTER_FILE } from '../../ceremony/kinds/init/roster.ts';
 import type { LoadedScript } from '../../ceremony/load.ts';
-import type { Roster } from '../../ceremony/roster/schema.ts';
 import type { CeremonyLogin, ConnectedCluster, Context } from '../../context.ts';
+import { QuorateError } from '../../errors.ts';
 import type { Programs } from '../../programs/programs.ts';
 import { readText, replaceFile } from '../../files.ts';
 import { shownPath, wrapLines } from '../../layout.ts';
 import { acceptedFindings, ceremonyTools, quorateBuild } from '../ceremony-setting.ts';
 import { createRoom } from '../room.ts';
+import { ceremonyPlace, exists, refuseOtherNamespace, refuseWithoutSeal, rosterFile } from './place.ts';
 import type { ShareSource } from '../share-sources.ts';
 
 export interface ConductOptions {
@@ -27,6 +28,8 @@ export interface ConductOptions {
   /** Resumes the ceremony in this folder. */
   readonly resume?: string;
   readonly records?: string;
+  /** Custodians take part from their own machines; invitations and receipts go through this folder. */
+  readonly apart?: string;
   /** Told the ceremony's folder as soon as there is one. */
   readonly onFolder?: (folder: string) => void;
 }
@@ -49,11 +52,12 @@ export async function conduct(context: Context, options: ConductOptions): Promis
   const { cluster, longestWait = cluster.policy['longest-wait-minutes'] } = options;
   context.prompts.patience(longestWait * 60_000);
   const held = context.heldLogin(cluster);
-  const setting = { ...(await ceremonySetting(context, programs, options)), login: held.login };
+  const apart = await exchangeOf(context, programs, options, longestWait * 60_000);
+  const setting = { ...(await ceremonySetting(context, programs, options, held)), ...apart };
   let folder = options.resume;
   try {
     if (folder !== undefined) {
-      return await withRoster(context, options, await resumeCeremony(options.loaded, setting, folder));
+      return await closed(context, options, setting, await resumeCeremony(options.loaded, setting, folder));
     }
     const outcome = await startCeremony(options.loaded, setting, {
       records: await recordsFolder(context, options.records),
@@ -64,19 +68,45 @@ export async function conduct(context: Context, options: ConductOptions): Promis
         options.onFolder?.(made);
       },
     });
-    return await withRoster(context, options, outcome);
+    return await closed(context, options, setting, outcome);
   } catch (error) {
     if (folder !== undefined) {
       context.output.say();
       const place = shownPath(context.cwd, folder);
       context.output.say(`record  ${place}`);
       context.output.say('        go on with:');
-      context.output.say(`        quorate ceremony resume ${place}`);
+      const away = options.apart === undefined ? '' : ` --apart ${options.apart}`;
+      context.output.say(`        quorate ceremony resume ${place}${away}`);
     }
     throw error;
   } finally {
     await endLogin(context, held);
   }
+}
+
+async function exchangeOf(
+  context: Context,
+  programs: Programs,
+  { apart }: ConductOptions,
+  patience: number,
+): Promise<Pick<CeremonySetting, 'apart'>> {
+  if (apart === undefined) return {};
+  const { createExchange } = await import('./exchange.ts');
+  return { apart: await createExchange(context, programs, resolve(context.cwd, apart), patience) };
+}
+
+/** What is left to do once a ceremony is complete. */
+async function closed(
+  context: Context,
+  options: ConductOptions,
+  setting: CeremonySetting,
+  outcome: CeremonyOutcome,
+): Promise<CeremonyOutcome> {
+  if (options.apart !== undefined) {
+    const { endTicketsOf } = await import('./tickets-end.ts');
+    await endTicketsOf(context, setting, outcome.folder);
+  }
+  return withRoster(context, options, outcome);
 }
 
 /** Revokes the login of a command, and says what could not be. */
@@ -90,21 +120,29 @@ async function ceremonySetting(
   context: Context,
   programs: Programs,
   options: ConductOptions,
-): Promise<Omit<CeremonySetting, 'login'>> {
+  held: CeremonyLogin,
+): Promise<CeremonySetting> {
   const { output } = context;
-  const { cluster } = options;
-  const rosters = await loadRosters(context, cluster.name);
+  const { cluster, loaded, apart } = options;
+  const { namespace } = loaded.script;
+  if (options.resume === undefined) refuseOtherNamespace(cluster, namespace);
+  if (namespace !== undefined && apart !== undefined) {
+    throw new QuorateError('usage', 'in a namespace custodians cannot take part from their own machines', {
+      hint: 'Leave --apart out: they give their shares at this terminal.',
+    });
+  }
+  const place = await ceremonyPlace(context, cluster, namespace, held.login);
+  await refuseWithoutSeal(place, context.signal);
   return {
-    cluster,
+    ...place,
     policy: cluster.policy,
     tools: await ceremonyTools(context),
     signal: context.signal,
-    ...rosters,
     scriptFolder: options.scriptFolder,
     quorate: await quorateBuild(),
     accepted: acceptedFindings(options),
     people: createRoom(context, programs, {
-      ...(rosters.roster === undefined ? {} : { roster: rosters.roster }),
+      ...(place.roster === undefined ? {} : { roster: place.roster }),
       ...(options.sources === undefined ? {} : { sources: options.sources }),
       ...(options.reset === undefined ? {} : { reset: options.reset }),
     }),
@@ -119,24 +157,6 @@ async function ceremonySetting(
   };
 }
 
-/** The cluster's roster, and those of the other clusters in quorate.yaml, whose shares are then called by their name. */
-export async function loadRosters(
-  context: Context,
-  name: string,
-): Promise<{ roster?: Roster; otherRosters: readonly Roster[] }> {
-  const clusters = Object.entries((await context.config())?.clusters ?? {});
-  let roster: Roster | undefined;
-  const otherRosters: Roster[] = [];
-  for (const [key, { roster: file }] of clusters) {
-    if (file === undefined || !(await exists(file))) continue;
-    const { loadRoster } = await import('../../ceremony/roster/roster.ts');
-    const loaded = await loadRoster(file);
-    if (key === name) roster = loaded;
-    else otherRosters.push(loaded);
-  }
-  return { otherRosters, ...(roster === undefined ? {} : { roster }) };
-}
-
 /** Kinds whose roster takes the place of the one that quorate.yaml names; that of an init is `placeRoster`'s. */
 const ADVANCE = new Set(['drill', 'rotate-root-key', 'rotate-recovery-key']);
 
@@ -146,7 +166,7 @@ async function withRoster(
   { loaded, cluster }: ConductOptions,
   outcome: CeremonyOutcome,
 ): Promise<CeremonyOutcome> {
-  const place = cluster.config?.roster;
+  const place = rosterFile(cluster, loaded.script.namespace);
   const made = join(outcome.folder, ROSTER_FILE);
   if (place === undefined || !ADVANCE.has(loaded.kind.name) || !(await exists(made))) return outcome;
   const { loadRoster } = await import('../../ceremony/roster/roster.ts');
@@ -161,17 +181,14 @@ async function withRoster(
   return outcome;
 }
 
-/** Puts the roster of a new cluster where quorate.yaml looks for it, unless something is there. */
-export async function placeRoster(cluster: ConnectedCluster, folder: string): Promise<string | undefined> {
-  const place = cluster.config?.roster;
+/** Puts the roster of a new cluster or namespace where quorate.yaml looks for it, unless something is there. */
+export async function placeRoster(
+  cluster: ConnectedCluster,
+  { script }: LoadedScript,
+  folder: string,
+): Promise<string | undefined> {
+  const place = rosterFile(cluster, script.namespace);
   if (place === undefined || (await exists(place))) return undefined;
   await copyFile(join(folder, ROSTER_FILE), place, constants.COPYFILE_EXCL);
   return place;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }
