@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
-import { afterAll } from 'vitest';
+import { atEnd } from './at-end.ts';
 
 /** The program from its source. */
 export const MAIN = join(import.meta.dirname, '../../src/main.ts');
@@ -36,7 +36,7 @@ export interface Running {
 
 const running: ChildProcess[] = [];
 
-afterAll(() => {
+atEnd(() => {
   for (const child of running.splice(0)) if (child.exitCode === null) child.kill('SIGKILL');
 });
 

@@ -128,7 +128,7 @@ export class TestTerminal {
         const why = this.#ended ? 'the command ended' : `${timeout.toString()} ms passed`;
         throw new Error(`${why} and the screen does not show ${String(text)}:\n${screen}`);
       }
-      await this.#change(left);
+      await this.change(left);
     }
   }
 
@@ -159,7 +159,8 @@ export class TestTerminal {
     for (const watcher of this.#watchers.splice(0)) watcher();
   }
 
-  #change(limit: number): Promise<void> {
+  /** Resolves when something was printed, at the end, or after `limit` ms. */
+  change(limit: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, limit);
       this.#watchers.push(() => {

@@ -8,6 +8,8 @@ import { waitUntilApplied } from './applied.ts';
 import { currentAttempt } from './attempt.ts';
 import { shareDrill } from './drill.ts';
 import { newShares, type Plan } from './plan.ts';
+import { reopen } from './reopen.ts';
+import { lostSets } from './settle.ts';
 import { asking } from './share-set.ts';
 
 const SEALED_WITHIN = 60_000;
@@ -54,7 +56,15 @@ export function recordProof(run: Run, finding: string): Promise<void> {
 }
 
 async function coldUnseal(run: Run, plan: Plan): Promise<void> {
+  // A crash of all peers since the last call: what they know now is from their disks alone.
+  const crashed = await reopen(run, [newShares(run, plan)]);
+  if (crashed === 'refused') throw lostSets(run);
   await waitUntilApplied(run, false);
+  if (crashed === 'opened') {
+    await recordProof(run, 'all peers were down, and the new shares alone opened what is open now');
+    run.people.say('  proved by a cold unseal after a crash: the NEW shares are live');
+    return;
+  }
   const peer = await choosePeer(run, plan);
   const seal = await sealedPeer(run, peer);
   const set = newShares(run, plan);

@@ -6,6 +6,7 @@ import { currentAttempt, LIVE_SET, type Live } from './attempt.ts';
 import { shareDrill } from './drill.ts';
 import { RotationOperation } from './operation.ts';
 import { mustBeUnderWay, newShares, type Plan } from './plan.ts';
+import { reopen } from './reopen.ts';
 import { refusal, type RotationStatus } from './replies.ts';
 import { presentShares, type ShareSet } from './share-set.ts';
 import { sweep } from './sweep.ts';
@@ -95,7 +96,7 @@ async function repair(run: Run, plan: Plan): Promise<Live> {
 
 /** Repair 1: where the leader still holds the verification, the new shares given there again settle everything. */
 async function giveAgain(run: Run, plan: Plan): Promise<Live | undefined> {
-  return withLeader(run, async (leadership) => {
+  const work = async (leadership: Leadership): Promise<Live | undefined> => {
     const operation = await RotationOperation.on(leadership.session, plan.purpose);
     const held = await ownVerification(run, operation);
     if (held === undefined) return undefined;
@@ -111,7 +112,16 @@ async function giveAgain(run: Run, plan: Plan): Promise<Live | undefined> {
     const outcome = await giveNewShares(run, leadership, operation, newShares(run, plan));
     if (outcome.kind === 'complete') return { set: 'new', by: 'giving the new shares again' };
     throw new QuorateError('leader-changed', `the new shares were given again, and ${outcome.why}`);
-  });
+  };
+  return withLeader(run, work, () => openAgain(run, plan));
+}
+
+/** Whether shares opened a peer, where none was open. The new ones come first: whoever holds them is there. */
+async function openAgain(run: Run, plan: Plan): Promise<boolean> {
+  const sets = [newShares(run, plan), presentShares(run, 'the old shares')];
+  const outcome = await reopen(run, plan.purpose === 'rotate-root-key' ? sets : []);
+  if (outcome === 'refused') throw lostSets(run);
+  return outcome === 'opened';
 }
 
 /** The verification on the leader, when it is that of this rotation. */
@@ -176,16 +186,24 @@ async function rotateBack(run: Run, plan: Plan): Promise<void> {
   });
 }
 
-function lostSets(run: Run): QuorateError {
+/** The error where no set of shares opens anything. */
+export function lostSets(run: Run): QuorateError {
   const snapshot = run.events.findLast(({ event }) => event === 'snapshot');
   const file = snapshot?.event === 'snapshot' ? snapshot.file : 'from before the last call';
   return new QuorateError('outcome-unknown', `neither the new nor the old shares open ${run.cluster.name}`, {
-    hint: `While it is unsealed it serves: restart nothing, and copy its data out. When all is sealed, quorate recover brings the old shares back from the snapshot ${file}.`,
+    hint: `While a peer is unsealed it serves: restart nothing, and copy its data out. When all is sealed, this brings the old shares back from the snapshot ${file}: quorate recover --record ${run.folder}`,
   });
 }
 
-/** Waits for a leader, as long as people do. */
-export async function withLeader<T>(run: Run, work: (leadership: Leadership) => Promise<T>): Promise<T> {
+/**
+ * Waits for a leader, as long as people do.
+ * @param openAgain called when none leads; true when it has changed that.
+ */
+export async function withLeader<T>(
+  run: Run,
+  work: (leadership: Leadership) => Promise<T>,
+  openAgain: () => Promise<boolean> = () => Promise.resolve(false),
+): Promise<T> {
   const deadline = Date.now() + LEADER_WAIT;
   let told = false;
   for (;;) {
@@ -196,6 +214,7 @@ export async function withLeader<T>(run: Run, work: (leadership: Leadership) => 
       if (!isQuorateError(error) || !PASSING.has(error.code) || Date.now() > deadline) throw error;
       if (!told) run.people.say('  No peer leads yet. Waiting; nothing was cancelled.');
       told = true;
+      if (error.code === 'not-ready' && (await openAgain())) continue;
       await sleep(POLL, undefined, { signal: run.signal });
       continue;
     }

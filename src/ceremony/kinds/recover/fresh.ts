@@ -3,7 +3,7 @@ import type { Peer, Session } from '../../../vault/peer.ts';
 import type { Run, Step } from '../../kind.ts';
 import { activePeer } from '../../leadership.ts';
 import { surveyPeer, surveyPeers } from '../../survey.ts';
-import { askUntil } from './by-hand.ts';
+import { askUntil } from '../../by-hand.ts';
 import type { RecoverScript } from './script.ts';
 import { chosenPeer, recordRestored, restored, snapshotSource, tornRotation } from './source.ts';
 

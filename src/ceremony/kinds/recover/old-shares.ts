@@ -8,7 +8,7 @@ import { assertOneCluster } from '../../unseal/identity.ts';
 import { unsealPeers } from '../../unseal/unsealing.ts';
 import { wantsOf } from '../unseal.ts';
 import { JOIN_TIMEOUT } from '../init/unseal.ts';
-import { askUntil } from './by-hand.ts';
+import { askUntil } from '../../by-hand.ts';
 import type { RecoverScript } from './script.ts';
 import { chosenPeer, oldRoster, tornRotation } from './source.ts';
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { QuorateError } from '../../../errors.ts';
-import type { Run } from '../../kind.ts';
+import { QuorateError } from '../errors.ts';
+import type { Run } from './kind.ts';
 
 const ASKS = 5;
 const WITHIN = 60_000;

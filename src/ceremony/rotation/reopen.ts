@@ -1,0 +1,93 @@
+import { isQuorateError } from '../../errors.ts';
+import { askUntil } from '../by-hand.ts';
+import type { Run } from '../kind.ts';
+import { describeState, type PeerSurvey, surveyPeers } from '../survey.ts';
+import { named } from '../unseal/target.ts';
+import { type SealedPeer, unsealPeers } from '../unseal/unsealing.ts';
+import { asking, type ShareSet } from './share-set.ts';
+
+const JOIN_TIMEOUT = 60_000;
+const LOOK_TIMEOUT = 5000;
+const REOPENED = 'reopened';
+
+/**
+ * After a crash that left no peer open: what was in the servers' memory is gone, and with it both repairs, so that
+ * starting and unsealing them can harm nothing any more. People start what is down. Then the sets are tried one after
+ * the other on every sealed peer; a set that is wrong is refused, and changes nothing.
+ * @returns `opened` when shares opened one; `waiting` when a peer is open already, or no share opens the seal;
+ *   `refused` when no set opens any.
+ * @throws QuorateError `not-ready` when nobody starts them.
+ */
+export async function reopen(run: Run, sets: readonly ShareSet[]): Promise<'opened' | 'waiting' | 'refused'> {
+  if ((await look(run)).some(isOpen)) return 'waiting';
+  run.people.say('');
+  run.people.say(`!!  No peer of ${run.cluster.name} is open any more. The data on their disks decides now.`);
+  await startThoseThatAreDown(run);
+  const surveys = await look(run);
+  if (sets.length === 0 || surveys.some(isOpen)) return 'waiting';
+  const opened = new Set<string>();
+  for (const set of sets) {
+    const sealed = (await look(run)).flatMap(({ state, peer, seal }): SealedPeer[] =>
+      state === 'sealed' && seal !== undefined ? [{ peer, seal }] : [],
+    );
+    if (sealed.length === 0) break;
+    const names = sealed.map(({ peer }) => peer.name).join(', ');
+    run.people.say(`  Trying ${set.name} on ${names}; if they are not live they are refused, and nothing changes.`);
+    const open = await tryOn(run, sealed, set);
+    for (const name of open) opened.add(name);
+    const finding = open.length === 0 ? `${set.name} open none of ${names}` : `${set.name} open ${open.join(', ')}`;
+    await run.record({ event: 'check', code: REOPENED, ok: open.length > 0, finding: finding.slice(0, 390) });
+    run.people.say(`  ${finding}`);
+  }
+  return opened.size > 0 ? 'opened' : 'refused';
+}
+
+function look(run: Run): Promise<readonly PeerSurvey[]> {
+  return surveyPeers(run.cluster.peers, { signal: run.signal, timeout: LOOK_TIMEOUT });
+}
+
+function isOpen({ state }: PeerSurvey): boolean {
+  return state === 'active' || state === 'standby';
+}
+
+/** As many as lead a cluster are enough: one may be beyond help. */
+async function startThoseThatAreDown(run: Run): Promise<void> {
+  const mute = (surveys: readonly PeerSurvey[]): readonly PeerSurvey[] =>
+    surveys.filter(({ state }) => state === 'unreachable');
+  const down = mute(await look(run));
+  if (down.length === 0) return;
+  const names = down.map(({ peer }) => peer.name).join(', ');
+  await askUntil(run, {
+    say: `Start the servers that are down, with the data that they have: ${names}. Leave alone what runs.`,
+    async why() {
+      const left = mute(await look(run));
+      if (left.length * 2 < run.cluster.peers.length) return undefined;
+      return left.map((one) => named(one.peer.name, describeState(one))).join('; ');
+    },
+  });
+}
+
+/** The names of the peers that the set opened. */
+async function tryOn(run: Run, sealed: readonly SealedPeer[], set: ShareSet): Promise<readonly string[]> {
+  const once = asking(run, set);
+  const refused: Run['people']['refused'] = (error) =>
+    error.code === 'shares-wrong' ? Promise.reject(error) : run.people.refused(error);
+  const deciding: Run = {
+    ...once,
+    people: { ...once.people, refused },
+    get events() {
+      return run.events;
+    },
+  };
+  try {
+    await unsealPeers(deciding, sealed, {
+      ...(set.roster === undefined ? {} : { roster: set.roster }),
+      unlistedShare: false,
+      joinTimeout: JOIN_TIMEOUT,
+    });
+  } catch (error) {
+    if (!isQuorateError(error, 'shares-wrong')) throw error;
+  }
+  const open = (await look(run)).filter(isOpen).map(({ peer }) => peer.name);
+  return sealed.map(({ peer }) => peer.name).filter((name) => open.includes(name));
+}

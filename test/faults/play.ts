@@ -1,0 +1,150 @@
+import { CALLS, type Cell, type Kind, peersOf } from './cells.ts';
+import { Judge } from './judge.ts';
+import { type Crew, Lab, makeCrew, STATIC_SEAL } from './lab.ts';
+import { chanceOf } from './random.ts';
+import { type Outcome, play } from './trial.ts';
+
+/** One trial, as the seed decides it. */
+export interface Job {
+  /** Its place in the table: a cell, or the kills. */
+  readonly name: string;
+  readonly cell: Cell;
+  readonly peers: 1 | 3;
+  readonly trial: number;
+  /** The server is killed in the call that makes a rotation take effect. */
+  readonly last: boolean;
+}
+
+export interface Played extends Outcome {
+  readonly name: string;
+  readonly trial: number;
+  readonly peers: number;
+}
+
+export const KILLS = 'kills in the last call';
+/** Every so many kills, three peers play. */
+const THREE_EVERY = 5;
+
+export function cellJobs(cells: readonly Cell[], trials: number): readonly Job[] {
+  return cells.flatMap((cell) =>
+    Array.from({ length: trials }, (_, trial) => ({
+      name: `${cell.kind}/${cell.fault}`,
+      cell,
+      peers: peersOf(cell.fault),
+      trial,
+      last: false,
+    })),
+  );
+}
+
+export function killJobs(kills: number): readonly Job[] {
+  return Array.from({ length: kills }, (_, trial) => {
+    const peers = trial % THREE_EVERY === THREE_EVERY - 1 ? 3 : 1;
+    return {
+      name: `${KILLS}, ${peers.toString()} peer${peers === 1 ? '' : 's'}`,
+      cell: { kind: 'rotate-root-key', fault: 'leader killed' },
+      peers,
+      trial,
+      last: true,
+    };
+  });
+}
+
+/** Plays all jobs on as many lanes side by side, each with clusters of its own; tells each outcome as it comes. */
+export async function playAll(
+  jobs: readonly Job[],
+  { seed, lanes, tell }: { readonly seed: string; readonly lanes: number; readonly tell: (played: Played) => void },
+): Promise<readonly Played[]> {
+  const crew = await makeCrew();
+  const queue = [...jobs];
+  const all: Played[] = [];
+  const lane = async (): Promise<void> => {
+    const labs = new Labs(crew);
+    for (;;) {
+      // A cluster that is there already is the quickest to play on.
+      const at = Math.max(
+        0,
+        queue.findIndex((job) => labs.has(job)),
+      );
+      const [job] = queue.splice(at, 1);
+      if (job === undefined) break;
+      const played = await playOne(labs, job, seed);
+      all.push(played);
+      tell(played);
+    }
+    await labs.close();
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+  return all;
+}
+
+const TRIES = 3;
+
+async function playOne(labs: Labs, job: Job, seed: string): Promise<Played> {
+  const { name, cell, peers, trial, last } = job;
+  const chance = chanceOf(seed, name, trial);
+  let place = chance.below(CALLS[cell.kind][peers]);
+  for (let tries = 1; ; tries += 1) {
+    const { lab, judge } = await labs.get(job);
+    let verifications = 0;
+    const hits = (request: string, number: number): boolean => {
+      if (!last) return number === place;
+      if (request === 'PUT sys/rotate/root/verify') verifications += 1;
+      return verifications === lab.threshold;
+    };
+    const outcome = await play(lab, judge, cell, chance, hits);
+    const bad = outcome.verdict === 'unknown' || outcome.verdict === 'lost';
+    // After a recovery the other peers would have to join anew.
+    if (bad || (outcome.by === 'the snapshot' && peers > 1)) await labs.discard(job);
+    // Fewer calls than usual were made: the fault has struck nothing.
+    if (bad || outcome.request !== undefined || tries === TRIES) return { ...outcome, name, trial, peers };
+    place = Math.floor(place / 2);
+  }
+}
+
+/** The clusters of one lane, opened when they are first needed. */
+class Labs {
+  readonly #crew: Crew;
+  readonly #labs = new Map<string, Lab>();
+  readonly #judges = new Map<string, Judge>();
+
+  constructor(crew: Crew) {
+    this.#crew = crew;
+  }
+
+  has(job: Job): boolean {
+    return this.#labs.has(keyOf(job));
+  }
+
+  async get(job: Job): Promise<{ readonly lab: Lab; readonly judge: Judge }> {
+    const seal = sealOf(job.cell.kind);
+    const lab =
+      this.#labs.get(keyOf(job)) ??
+      (await Lab.open({ peers: job.peers, ...(seal === undefined ? {} : { seal }) }, this.#crew));
+    this.#labs.set(keyOf(job), lab);
+    const judge = this.#judges.get(seal ?? '') ?? (await Judge.open(seal));
+    this.#judges.set(seal ?? '', judge);
+    return { lab, judge };
+  }
+
+  async discard(job: Job): Promise<void> {
+    const lab = this.#labs.get(keyOf(job));
+    this.#labs.delete(keyOf(job));
+    await lab?.close();
+  }
+
+  async close(): Promise<void> {
+    for (const lab of this.#labs.values()) await lab.close();
+    this.#labs.clear();
+  }
+}
+
+function sealOf(kind: Kind): string | undefined {
+  return kind === 'rotate-recovery-key' ? STATIC_SEAL : undefined;
+}
+
+/** An init wipes its cluster; the others go on with theirs. */
+function keyOf({ cell, peers }: Job): string {
+  const use = cell.kind === 'init' || cell.kind === 'rotate-recovery-key' ? cell.kind : 'shares';
+  return `${use} ${peers.toString()}`;
+}

@@ -1,0 +1,141 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { callPeer, leaderIndex } from '../support/cluster.ts';
+import type { Fault as WireFault } from '../support/cutting-proxy.ts';
+import { changes, type Fault } from './cells.ts';
+import type { Lab } from './lab.ts';
+import type { Chance } from './random.ts';
+
+/** One fault that strikes one call. */
+export interface Strike {
+  /** The call that was struck; undefined until then. */
+  request: string | undefined;
+  /** How many calls that change something there were in all. */
+  calls: number;
+  /** To be told of each quorate that is started. */
+  quorate: (pid: number) => void;
+  /** Resolves when what it set going is over: nothing stands still any more. */
+  over: () => Promise<void>;
+}
+
+/** From its forwarding to a reply, on an idle machine, a call takes so many milliseconds. */
+const CALL = 30;
+
+/** Has `fault` strike the call that `hits` says yes to. */
+export function arm(
+  lab: Lab,
+  fault: Fault,
+  chance: Chance,
+  hits: (request: string, number: number) => boolean,
+): Strike {
+  let pid = 0;
+  const going: Promise<unknown>[] = [];
+  const kill = (signal: NodeJS.Signals): Promise<void> => {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // It has ended.
+    }
+    return Promise.resolve();
+  };
+  const strike: Strike = {
+    request: undefined,
+    calls: 0,
+    quorate: (id) => {
+      pid = id;
+    },
+    over: async () => {
+      await Promise.all(going);
+      lab.watcher = () => undefined;
+    },
+  };
+  const later = (delay: number, act: () => unknown): void => {
+    going.push(sleep(delay).then(act));
+  };
+  const wire = (): WireFault => {
+    switch (fault) {
+      case 'before send':
+        return { kind: 'before-request' };
+      case 'before reply':
+        return chance.pick<WireFault>([
+          { kind: 'before-reply' },
+          { kind: 'within-reply', bytes: chance.below(60) },
+          { kind: 'internal-error' },
+        ]);
+      case 'before sync':
+        return {
+          kind: 'around',
+          before: () => kill('SIGSTOP'),
+          after: () => kill('SIGKILL'),
+        };
+      case 'quorate killed': {
+        const delay = chance.below(3 * CALL);
+        return {
+          kind: 'around',
+          meanwhile: () => {
+            later(delay, () => kill('SIGKILL'));
+          },
+        };
+      }
+      case 'leader steps down': {
+        const delay = chance.below(CALL);
+        return {
+          kind: 'around',
+          meanwhile: () => {
+            later(delay, () => stepDown(lab));
+          },
+        };
+      }
+      case 'leader killed': {
+        const delay = chance.below(CALL);
+        let leader = 0;
+        return {
+          kind: 'around',
+          before: async () => {
+            leader = (await leaderIndex(lab.cluster)) ?? 0;
+          },
+          meanwhile: () => {
+            later(delay, () => lab.cluster.kill(leader));
+          },
+        };
+      }
+      case 'followers frozen': {
+        const length = 1500 + chance.below(7500);
+        return {
+          kind: 'around',
+          before: async () => {
+            const leader = (await leaderIndex(lab.cluster)) ?? 0;
+            const others = lab.cluster.peers.flatMap((peer, index) =>
+              index === leader || peer.pid === undefined ? [] : [peer.pid],
+            );
+            for (const other of others) process.kill(other, 'SIGSTOP');
+            later(length, () => {
+              for (const other of others) process.kill(other, 'SIGCONT');
+            });
+          },
+        };
+      }
+    }
+  };
+  lab.watcher = (request) => {
+    if (!changes(request)) return undefined;
+    strike.calls += 1;
+    if (strike.request !== undefined || !hits(request, strike.calls - 1)) return undefined;
+    strike.request = request;
+    return wire();
+  };
+  return strike;
+}
+
+/** Where nobody may ask for it (no root token yet, nobody leads), the peer stands still until it no longer leads. */
+async function stepDown(lab: Lab): Promise<void> {
+  const leader = await leaderIndex(lab.cluster);
+  if (leader !== undefined && lab.rootToken !== '') {
+    await callPeer(lab.cluster, leader, 'PUT', 'sys/step-down', { token: lab.rootToken });
+    return;
+  }
+  const pid = lab.cluster.peers[leader ?? 0]?.pid;
+  if (pid === undefined) return;
+  process.kill(pid, 'SIGSTOP');
+  await sleep(4000);
+  process.kill(pid, 'SIGCONT');
+}

@@ -1,0 +1,255 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { callPeer, reseal, startAll, startOver, waitForAll } from '../support/cluster.ts';
+import { attemptOf, rootAccessors } from '../support/quorum.ts';
+import { underWay } from '../support/rotation.ts';
+import { planOf } from '../support/root-token.ts';
+import { eventsOf } from '../support/completion.ts';
+import { at } from '../support/http.ts';
+import { waitUntil } from '../support/wait.ts';
+import type { Fault, Kind, Verdict } from './cells.ts';
+import type { Judge, ShareList } from './judge.ts';
+import type { Lab } from './lab.ts';
+import type { Chance } from './random.ts';
+import { type Sitting, sit } from './room.ts';
+import { arm } from './strike.ts';
+
+export interface Outcome {
+  readonly kind: Kind;
+  readonly fault: Fault;
+  readonly verdict: Verdict;
+  /** The call that was struck. */
+  readonly request: string | undefined;
+  /** How many calls that change something were made in all. */
+  readonly calls: number;
+  /** What was run, in order. */
+  readonly commands: readonly string[];
+  /** What showed which shares are live, as the record of a rotation has it. */
+  readonly by?: string;
+  /** From the first failure to the end. */
+  readonly repairSeconds: number;
+  /** Where it failed: what the last screens showed. */
+  readonly detail?: string;
+}
+
+const SITTINGS = 10;
+/** Within this a cluster must be repaired. */
+export const REPAIR_LIMIT = 300;
+
+/** One ceremony, one fault, and whatever people have to do then; judged by what the disks say. */
+export async function play(
+  lab: Lab,
+  judge: Judge,
+  { kind, fault }: { readonly kind: Kind; readonly fault: Fault },
+  chance: Chance,
+  hits: (request: string, number: number) => boolean,
+): Promise<Outcome> {
+  const first = await prepare(lab, kind);
+  const before = lab.shares;
+  const known = (await lab.records()).length;
+  const strike = arm(lab, fault, chance, hits);
+  const givesUp = chance.fraction() < 0.3;
+  const screens: string[] = [];
+  const commands: string[] = [];
+  let failed = 0;
+  let sitting: Sitting | undefined;
+  let recovered = false;
+  let next: readonly string[] = first;
+  let gaveUp = false;
+  let by: string | undefined;
+  const result = (verdict: Verdict, detail?: string): Outcome => ({
+    kind,
+    fault,
+    verdict,
+    request: strike.request,
+    calls: strike.calls,
+    commands,
+    ...(by === undefined ? {} : { by }),
+    repairSeconds: failed === 0 ? 0 : (Date.now() - failed) / 1000,
+    ...(detail === undefined ? {} : { detail: `${detail}\n${screens.join('\n--- then\n')}` }),
+  });
+  try {
+    for (;;) {
+      commands.push(next.join(' '));
+      sitting = await sit(lab, next, strike.quorate);
+      screens.push(sitting.screen);
+      if (sitting.code === 0 && next[0] === 'recover') recovered = true;
+      if (sitting.code === 0 && next !== UNSEAL) break;
+      if (failed === 0) failed = Date.now();
+      await strike.over();
+      const own = (await lab.records()).slice(known).filter((name) => !name.includes('-unseal-') || kind === 'unseal');
+      const after = await follow(lab, kind, sitting, next, first, own);
+      if (after === 'over') return result('unknown', 'nothing that was printed leads any further');
+      if (givesUp && sitting.code !== undefined && commands.length === 1 && (await isUntouched(lab, kind))) {
+        gaveUp = true;
+        break;
+      }
+      if (commands.length === SITTINGS) return result('unknown', 'it never ends');
+      next = after;
+    }
+    await strike.over();
+    const records = (await lab.records()).slice(known).filter((name) => name.includes(`-${kind}-`));
+    const fresh = await lab.issued(records.at(-1) ?? '').catch(() => new Map<string, string>());
+    const changed = !gaveUp && !recovered && kind !== 'unseal' && kind !== 'root-token';
+    const wrong = await disagrees(lab, judge, kind, changed ? fresh : before, changed ? before : fresh, recovered);
+    if (wrong !== undefined) return result(wrong.lost ? 'lost' : 'unknown', wrong.why);
+    if (changed) lab.shares = new Map(fresh);
+    by = recovered ? 'the snapshot' : await liveBy(lab, records.at(-1));
+    if (gaveUp) return result('unchanged');
+    const seconds = failed === 0 ? 0 : (Date.now() - failed) / 1000;
+    if (seconds > REPAIR_LIMIT) return result('unknown', `it took ${seconds.toFixed(0)} s`);
+    return result(failed > 0 || screens.some((screen) => /^!! {2}/m.test(screen)) ? 'repaired' : 'done');
+  } catch (error) {
+    return result('unknown', error instanceof Error ? error.message : String(error));
+  } finally {
+    await strike.over().catch(() => undefined);
+  }
+}
+
+const UNSEAL = ['unseal'] as const;
+
+/** Brings the lab to where the ceremony begins; what people then run. */
+async function prepare(lab: Lab, kind: Kind): Promise<readonly string[]> {
+  if (kind === 'init') {
+    await startOver(lab.cluster);
+    for (const file of ['roster.yaml', 'login.secret-id']) await rm(join(lab.desk, file), { force: true });
+    lab.rootToken = '';
+    lab.shares = new Map();
+    return ['ceremony', 'run', await lab.script('init', initScript(lab))];
+  }
+  await startAll(lab.cluster);
+  if (lab.rootToken === '') await lab.start();
+  await lab.ready();
+  await lab.write(`before ${Date.now().toString()}`);
+  if (kind === 'unseal') {
+    await reseal(lab.live());
+    return ['unseal'];
+  }
+  const script =
+    kind === 'root-token'
+      ? planOf()
+      : { ceremony: kind, shares: 3, threshold: lab.threshold, custodians: lab.custodians() };
+  return ['ceremony', 'run', await lab.script(kind, script)];
+}
+
+function initScript(lab: Lab): Readonly<Record<string, unknown>> {
+  const { pgpFile, fingerprint } = lab.administrator;
+  return {
+    'ceremony': 'init',
+    'shares': 3,
+    'threshold': lab.threshold,
+    'custodians': lab.custodians(),
+    'root-token': { pgp: { file: pgpFile, fingerprint } },
+    'first-writes': [
+      { path: 'sys/auth/approle', data: { type: 'approle' } },
+      { path: 'sys/policies/acl/ceremony', data: { policy: INIT_POLICY } },
+    ],
+    'ceremony-login': {
+      'method': 'approle',
+      'role': 'ceremony',
+      'policies': ['ceremony'],
+      'secret-id-file': 'login.secret-id',
+    },
+  };
+}
+
+const INIT_POLICY = `path "sys/rotate/root/*" { capabilities = ["create", "read", "update", "delete"] }
+path "sys/generate-root-token/*" { capabilities = ["create", "read", "update", "delete"] }
+path "auth/token/accessors" { capabilities = ["list", "sudo"] }
+path "auth/token/accessors/" { capabilities = ["list", "sudo"] }
+path "auth/token/lookup-accessor" { capabilities = ["create", "update"] }
+`;
+
+/** What people do after a sitting that did not end well, by what its screen says and the README; `over` when nothing does. */
+async function follow(
+  lab: Lab,
+  kind: Kind,
+  { code, screen }: Sitting,
+  last: readonly string[],
+  first: readonly string[],
+  own: readonly string[],
+): Promise<readonly string[] | 'over'> {
+  const said = screen.slice(Math.max(0, screen.lastIndexOf('\nerror'))).replaceAll(/\s+/g, ' ');
+  const recover = /quorate (recover --record \S+)/.exec(said)?.[1];
+  if (recover !== undefined) return recover.split(' ');
+  if (said.includes('init-reply-lost') && /wipe/.test(said)) {
+    await startOver(lab.cluster);
+    await rm(join(lab.desk, 'login.secret-id'), { force: true });
+    return first;
+  }
+  const inDoubt = /^!! {2}/m.test(screen);
+  const down = lab.cluster.peers.some(({ pid }) => pid === undefined);
+  await startAll(lab.cluster);
+  // What was printed comes first; only when that leads no further do people look at what is sealed.
+  const resumed = last[1] === 'resume' && code !== undefined;
+  if (resumed && kind !== 'init' && kind !== 'unseal' && !inDoubt && lab.seal === undefined && (await anySealed(lab)))
+    return UNSEAL;
+  if (down) await waitForAll(lab.cluster, 'answers', () => true);
+  const record = own.at(-1);
+  return record === undefined ? first : ['ceremony', 'resume', record];
+}
+
+async function liveBy(lab: Lab, record: string | undefined): Promise<string | undefined> {
+  if (record === undefined) return undefined;
+  const events = await eventsOf(join(lab.desk, record));
+  const live = events.findLast((one) => one.event === 'check' && one.code === 'live-set');
+  return live?.event === 'check' ? `${String(live.facts?.['set'])} by ${String(live.facts?.['by'])}` : undefined;
+}
+
+async function anySealed(lab: Lab): Promise<boolean> {
+  const seals = await Promise.all(
+    lab.cluster.peers.map(async (_, index) => (await callPeer(lab.cluster, index, 'GET', 'sys/seal-status')).body),
+  );
+  return seals.some((body) => at(body, 'sealed') === true);
+}
+
+/** Nothing has begun to take effect, and nothing is under way: people may as well go home. */
+async function isUntouched(lab: Lab, kind: Kind): Promise<boolean> {
+  if (kind === 'init' || kind === 'unseal') return false;
+  if (await anySealed(lab)) return false;
+  await lab.ready();
+  const live = lab.live();
+  const path = lab.seal === undefined ? 'sys/rotate/root/init' : 'sys/rotate/recovery/init';
+  if ((await underWay(live, path)).length > 0) return false;
+  return at(await attemptOf(live), 'started') === false && (await rootAccessors(live)).length === 1;
+}
+
+/** What the servers and the disks say against the outcome; undefined when they agree with it. */
+async function disagrees(
+  lab: Lab,
+  judge: Judge,
+  kind: Kind,
+  live: ReadonlyMap<string, string>,
+  dead: ReadonlyMap<string, string>,
+  recovered: boolean,
+): Promise<{ readonly lost: boolean; readonly why: string } | undefined> {
+  if (kind !== 'init') {
+    lab.shares = new Map(live);
+    const faults = await leftovers(lab, kind);
+    if (faults !== undefined) return { lost: false, why: faults };
+  }
+  const sets: ShareList[] = [lab.list(live), ...(dead.size === 0 ? [] : [lab.list(dead)])];
+  const witnessed = kind === 'init' ? {} : { token: lab.rootToken, witness: lab.witness };
+  for (const index of lab.cluster.peers.keys()) {
+    // After a recovery the others are still to join.
+    if (recovered && index > 0) continue;
+    const { peer, opens } = await judge.judge({ cluster: lab.cluster, index, ...witnessed }, sets);
+    if (!opens.includes(true)) return { lost: true, why: `no set of shares opens a copy of ${peer}` };
+    if (opens[0] !== true) return { lost: false, why: `a copy of ${peer} opens with the shares that should be dead` };
+    if (opens[1] === true) return { lost: false, why: `a copy of ${peer} opens with the old and the new shares` };
+  }
+  return undefined;
+}
+
+async function leftovers(lab: Lab, kind: Kind): Promise<string | undefined> {
+  await waitForAll(lab.cluster, 'is unsealed', (status) => status['sealed'] === false);
+  await waitUntil('a peer leads', async () => (await lab.leader()) >= 0);
+  await lab.ready();
+  const live = lab.live();
+  const path = lab.seal === undefined ? 'sys/rotate/root/init' : 'sys/rotate/recovery/init';
+  const busy = await underWay(live, path);
+  if (busy.length > 0) return `a rotation is still under way on ${busy.join(', ')}`;
+  if (at(await attemptOf(live), 'started') === true) return 'the generation of a root token is still under way';
+  const roots = await rootAccessors(live);
+  return roots.length === 1 ? undefined : `there are ${roots.length.toString()} root tokens after ${kind}`;
+}
