@@ -1,116 +1,187 @@
 import { cp, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import { type Invitation, invitationWords, parseInvitation } from '../../src/ceremony/apart/invitation.ts';
 import { renderYaml } from '../../src/document.ts';
-import { type MadeKey, makeKey } from '../ceremony/record/ssh-keys.ts';
-import { temporaryFolder, type LiveCluster } from './cluster.ts';
-import { HOLDERS, layDesk, rosterOf } from './desk.ts';
+import type { MadeUpCustodian } from '../../src/rehearsal/custodians.ts';
+import { callPeer, leaderIndex, type LiveCluster, temporaryFolder } from './cluster.ts';
+import { madeUpCustodians } from './custodians.ts';
+import { formsOf, layDesk, rosterOf } from './desk.ts';
+import { at } from './http.ts';
 import { MAIN } from './quorate.ts';
+import { ceremonyToken } from './quorum.ts';
 import { openTerminal, type TestTerminal } from './terminal.ts';
 import { waitUntil } from './wait.ts';
 
-/** An administrator and custodians who are not in the same room: each has a folder, a quorate.yaml and keys of their own. */
+/** An administrator and custodians who are not in one room: each has a folder, a quorate.yaml and keys of their own. */
 
 export const CLUSTER = 'prod';
-const HANDOVER = 'handover';
 
-export interface Custodian {
-  readonly name: string;
-  readonly folder: string;
-  readonly key: MadeKey;
-  /** Mode 0600. */
-  readonly shareFile: string;
+export interface Custodian extends Pick<MadeUpCustodian, 'name' | 'gnupgHome' | 'sshKeyFile'> {
+  /** Where they work. */
+  readonly home: string;
+  /** In hexadecimal, and in a file of mode 0600. */
   readonly share: string;
+  readonly shareFile: string;
 }
 
 export interface Apart {
-  /** The administrator's folder, with quorate.yaml and the roster. */
+  readonly live: LiveCluster;
+  /** The administrator's folder. */
   readonly desk: string;
   /** Where invitations and receipts lie. */
   readonly handover: string;
-  readonly custodians: readonly Custodian[];
+  readonly people: readonly [Custodian, Custodian, Custodian];
+  readonly crew: readonly MadeUpCustodian[];
 }
 
-/** Lays out everybody's folders. `auth` is the administrator's login. */
-export async function layApart(live: LiveCluster, auth?: Readonly<Record<string, unknown>>): Promise<Apart> {
+/** Everybody's folders. The administrator's login has what ceremonies/init.yaml gives, and may issue tickets. */
+export async function layApart(live: LiveCluster): Promise<Apart> {
   const base = await temporaryFolder();
-  const desk = join(base, 'desk');
-  const handover = join(desk, HANDOVER);
+  const [desk, handover] = [join(base, 'desk'), join(base, 'desk', 'handover')];
   await mkdir(handover, { recursive: true });
+  const crew = await madeUpCustodians('Alice', 'Bo', 'Cleo');
   const plain = rosterOf(live.shares, { cluster: CLUSTER, threshold: live.threshold });
-  const custodians: Custodian[] = [];
-  for (const [index, share] of live.shares.entries()) {
-    const name = HOLDERS[index] ?? '';
-    const folder = join(base, `at-${name.split(' ')[0]?.toLowerCase() ?? ''}`);
-    await mkdir(folder);
-    const key = makeKey(folder, 'id');
-    const shareFile = join(folder, 'own.share');
-    await writeFile(shareFile, `${share}\n`, { mode: 0o600 });
-    custodians.push({ name, folder, key, shareFile, share });
-  }
-  const roster = {
-    ...plain,
-    shares: plain.shares.map((one, index) => ({ ...one, ssh: custodians[index]?.key.fingerprint ?? '' })),
+  const shares = plain.shares.map((one, index) => ({
+    ...one,
+    holder: crew[index]?.name ?? '',
+    ssh: crew[index]?.sshFingerprint ?? '',
+  }));
+  const described = {
+    [CLUSTER]: { peers: addressesOf(live), ca: live.cluster.caFile, roster: { ...plain, shares } },
   };
-  const peers = live.cluster.peers.map(({ name, address }) => ({ name, address }));
-  const described = { [CLUSTER]: { peers, ca: live.cluster.caFile, roster } };
-  await layDesk(desk, described);
-  for (const { folder } of custodians) await layDesk(folder, described);
-  if (auth !== undefined) {
-    const config = await readFile(join(desk, 'quorate.yaml'), 'utf8');
-    const lines = renderYaml({ auth })
-      .trimEnd()
-      .split('\n')
-      .map((line) => `    ${line}`)
-      .join('\n');
-    await writeFile(join(desk, 'quorate.yaml'), `${config.trimEnd()}\n${lines}\n`);
+  const people: Custodian[] = [];
+  for (const [index, { name, gnupgHome, sshKeyFile }] of crew.entries()) {
+    const home = join(base, name);
+    await mkdir(home);
+    await layDesk(home, described);
+    const share = live.shares[index] ?? '';
+    const shareFile = join(home, 'own.share');
+    await writeFile(shareFile, `${share}\n`, { mode: 0o600 });
+    people.push({ name, gnupgHome, sshKeyFile, home, share, shareFile });
   }
-  return { desk, handover, custodians };
+  await layDesk(desk, described);
+  await writeFile(join(desk, 'token'), await administratorToken(live), { mode: 0o600 });
+  const config = await readFile(join(desk, 'quorate.yaml'), 'utf8');
+  const auth = '    auth: { method: token-file, file: token }\n';
+  await writeFile(
+    join(desk, 'quorate.yaml'),
+    `${config.trimEnd()}\n${auth}policy: { shortest-key-validity-days: 0 }\n`,
+  );
+  const [alice, bo, cleo] = people;
+  if (alice === undefined || bo === undefined || cleo === undefined) throw new Error('three shares are wanted');
+  return { live, desk, handover, people: [alice, bo, cleo], crew };
 }
 
-/** The administrator's `quorate ARGS`, in a terminal. */
+const addressesOf = ({ cluster }: LiveCluster): readonly { name: string; address: string }[] =>
+  cluster.peers.map(({ name, address }) => ({ name, address }));
+
+async function administratorToken(live: LiveCluster): Promise<string> {
+  await ceremonyToken(live);
+  const body = { policies: ['ceremony', 'ceremony-tickets'], ttl: '1h' };
+  const leader = (await leaderIndex(live.cluster)) ?? 0;
+  const reply = await callPeer(live.cluster, leader, 'POST', 'auth/token/create', { token: live.rootToken, body });
+  return at(reply.body, 'auth', 'client_token') as string;
+}
+
+/** The custodian reaches the peers under these addresses; with none, directly again. */
+export async function reroute({ live }: Apart, { home }: Custodian, addresses?: readonly string[]): Promise<void> {
+  const config = await readFile(join(home, 'quorate.yaml'), 'utf8');
+  let index = 0;
+  const routed = config.replaceAll(/address: .*/g, () => {
+    const direct = live.cluster.peers[index]?.address ?? '';
+    index += 1;
+    return `address: ${addresses?.[index - 1] ?? direct}`;
+  });
+  await writeFile(join(home, 'quorate.yaml'), routed);
+}
+
+/** A script in the administrator's folder. */
+export async function writeScript(
+  { desk }: Apart,
+  name: string,
+  script: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  await writeFile(join(desk, name), renderYaml({ title: 'In a test', cluster: CLUSTER, ...script }));
+}
+
+/** The administrator's `quorate ARGS --apart handover`, in a terminal. */
 export function administrate({ desk }: Apart, ...args: readonly string[]): TestTerminal {
-  return openTerminal(process.execPath, [MAIN, ...args], { cwd: desk, columns: 80, rows: 300 });
+  const command = [MAIN, ...args, '--apart', 'handover'];
+  return openTerminal(process.execPath, command, { cwd: desk, columns: 80, rows: 400 });
 }
 
 /** A custodian's `quorate ceremony join`, in a terminal of their own. */
-export function joins({ name, folder, key }: Custodian, invitation: string, ...args: readonly string[]): TestTerminal {
-  const command = ['ceremony', 'join', invitation, '--as', name, '--key', key.file, ...args];
-  return openTerminal(process.execPath, [MAIN, ...command], { cwd: folder, columns: 80, rows: 300 });
+export function joins(
+  { name, home, sshKeyFile, gnupgHome }: Custodian,
+  invitation: string,
+  ...args: readonly string[]
+): TestTerminal {
+  const command = [MAIN, 'ceremony', 'join', invitation, '--as', name, '--key', sshKeyFile, ...args];
+  const env = { GNUPGHOME: gnupgHome };
+  return openTerminal(process.execPath, command, { cwd: home, columns: 80, rows: 300, env });
 }
 
-/** The newest invitation for a step, that is none of `seen`, as a file that was sent to a custodian. */
-export async function invitationTo(
-  { handover }: Apart,
-  step: string,
-  seen: readonly string[] = [],
-): Promise<{ readonly file: string; readonly invitation: Invitation; readonly words: string }> {
-  return waitUntil(`there is an invitation for ${step}`, async () => {
-    const names = (await readdir(handover)).filter((one) => one.endsWith('.invitation') && one.includes(`-${step}-`));
-    const dated = await Promise.all(
-      names.map(async (name) => ({ file: join(handover, name), at: (await stat(join(handover, name))).mtimeMs })),
-    );
-    const found = dated.filter(({ file }) => !seen.includes(file)).sort((a, b) => b.at - a.at)[0];
-    if (found === undefined) return false;
-    const invitation = parseInvitation(await readFile(found.file, 'utf8'));
-    return { file: found.file, invitation, words: invitationWords(invitation).join(' ') };
-  });
+export interface Invited {
+  readonly file: string;
+  readonly invitation: Invitation;
+  readonly words: string;
 }
 
-/** The one receipt in a custodian's folder that is not `known`. */
-export async function receiptIn(
-  { folder }: Custodian,
-  known: readonly string[] = [],
-): Promise<{ readonly file: string; readonly line: string }> {
-  const names = (await readdir(folder)).filter((one) => one.endsWith('.receipt') && !known.includes(join(folder, one)));
-  if (names.length !== 1) throw new Error(`${names.length.toString()} receipts in ${folder}`);
-  const file = join(folder, names[0] ?? '');
-  return { file, line: (await readFile(file, 'utf8')).trim() };
+/** The newest invitation for a step that is none of `seen`; it joins them. */
+export async function invitationTo({ handover }: Apart, step: string, seen: Set<string> = new Set()): Promise<Invited> {
+  const found = await waitUntil(
+    `there is an invitation for ${step}`,
+    async () => {
+      const names = (await readdir(handover)).filter((one) => one.endsWith('.invitation') && one.includes(`-${step}-`));
+      const dated = await Promise.all(
+        names.map(async (name) => ({ file: join(handover, name), at: (await stat(join(handover, name))).mtimeMs })),
+      );
+      const [newest] = dated.filter(({ file }) => !seen.has(file)).sort((a, b) => b.at - a.at);
+      return newest === undefined ? false : newest.file;
+    },
+    60_000,
+  );
+  seen.add(found);
+  const invitation = parseInvitation(await readFile(found, 'utf8'));
+  return { file: found, invitation, words: invitationWords(invitation).join(' ') };
+}
+
+/** Joins with a share from a file (the own one where none is named), to the end. @returns the receipt's file. */
+export async function joinWith(
+  person: Custodian,
+  { file, words, invitation }: Invited,
+  ...args: readonly string[]
+): Promise<string> {
+  const proof = invitation.task.give === 'proof';
+  const share = proof || args.includes('--share-file') ? [] : ['--share-file', person.shareFile];
+  const terminal = joins(person, file, '--words', words, ...share, ...args);
+  const { code } = await terminal.exit;
+  expect(code, terminal.screen()).toBe(0);
+  expectNothingOf(terminal, person.share);
+  return receiptOf(person, invitation);
+}
+
+/** The file of a custodian's receipt for an invitation. */
+export async function receiptOf({ home }: Custodian, { ceremony, step }: Invitation): Promise<string> {
+  const names = (await readdir(home)).filter(
+    (one) => one.endsWith('.receipt') && one.startsWith(`${ceremony}-${step.id}-`),
+  );
+  const dated = await Promise.all(names.map(async (one) => ({ one, at: (await stat(join(home, one))).mtimeMs })));
+  const newest = dated.sort((a, b) => b.at - a.at)[0]?.one;
+  if (newest === undefined) throw new Error(`no receipt in ${home}`);
+  return join(home, newest);
 }
 
 /** Puts a receipt where the administrator looks. */
 export async function handIn({ handover }: Apart, file: string, as = file.split('/').at(-1) ?? ''): Promise<void> {
   await cp(file, join(handover, as));
+}
+
+/** No form of these shares was ever on the screen. */
+export function expectNothingOf(terminal: TestTerminal, ...secrets: readonly string[]): void {
+  const seen = terminal.raw().toString('latin1');
+  for (const hex of secrets) for (const form of formsOf(hex)) expect(seen).not.toContain(form);
 }
 
 /** A question that waits for its answer; those that have theirs begin with a tick. */

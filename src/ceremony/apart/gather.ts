@@ -10,7 +10,7 @@ import type { Apart } from './apart.ts';
 import { checkReceipt, INVITATION, type Signer } from './check.ts';
 import { type Invitation, invitationDigest } from './invitation.ts';
 import { keepReceipt } from './keeping.ts';
-import { parseReceipt, type ReceiptBody } from './receipt.ts';
+import { answerLines, parseReceipt, type ReceiptBody } from './receipt.ts';
 import type { Task } from './task.ts';
 import { pinTickets } from './tickets.ts';
 
@@ -67,7 +67,7 @@ export async function gather(run: Run, apart: Apart, gathering: Gathering): Prom
     const wrong = held.some(({ said }) => said.some(({ answer }) => answer === 'wrong set'));
     if (fell || wrong || (!over && counted < top)) return { kind: 'fell', receipts: held };
     top = Math.max(top, counted);
-    const missing = counted - held.length - before;
+    const missing = counted - held.filter(mayCount).length - before;
     if (over && overAt === 0) overAt = Date.now();
     if (over && missing <= 0) return { kind: 'over', receipts: held };
     if (missing > 0 && counted !== told && Date.now() - movedAt > TELL_AFTER) {
@@ -80,6 +80,11 @@ export async function gather(run: Run, apart: Apart, gathering: Gathering): Prom
     else if (over) return await giveUp(run, held, missing);
     else return { kind: 'nobody', receipts: held };
   }
+}
+
+/** A share that a server has refused is none of those that it counts. */
+function mayCount({ said }: ReceiptBody): boolean {
+  return said.some(({ answer }) => answer !== 'refused');
 }
 
 /** Those who hold these shares, with what their receipts must say of them. */
@@ -193,8 +198,7 @@ async function take(
     const { ssh = '' } = checkReceipt(run, invitation, signers, held, receipt, key);
     await keepReceipt(run, receipt, ssh);
     held.push(receipt.body);
-    const said = receipt.body.said.map(({ peer, answer }) => `${peer}: ${answer}`).join(', ');
-    run.people.say(`  receipt of ${who}   ${said}`);
+    run.people.say(`  receipt of ${who}: ${answerLines(receipt.body).join('; ')}`);
   } catch (error) {
     if (!isQuorateError(error) || error.code === 'cancelled' || error.code === 'bug') throw error;
     await run.record({ event: 'share.refused', ...(who === undefined ? {} : { who }), reason: error.code });

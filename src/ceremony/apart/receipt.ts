@@ -113,6 +113,18 @@ export function parseReceipt(line: string): Receipt {
   });
 }
 
+/** What a receipt says, for people: one line a server. */
+export function answerLines({ said, give }: ReceiptBody): readonly string[] {
+  return said.map(({ peer, answer, progress, why }) => {
+    if (answer === 'elsewhere') {
+      return give === 'proof' ? 'decrypted on their own machine' : 'right, by the roster; sent to nobody';
+    }
+    const word = { again: 'counted before', opening: 'has its shares, and joins' }[answer as string] ?? answer;
+    const count = progress === undefined ? '' : `, ${progress.toString()} count`;
+    return `${peer}: ${word}${count}${why === undefined ? '' : ` (${why})`}`;
+  });
+}
+
 function parseJson(json: string | undefined): unknown {
   try {
     return json === undefined ? undefined : JSON.parse(json);

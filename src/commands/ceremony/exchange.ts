@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Apart } from '../../ceremony/apart/apart.ts';
@@ -11,8 +11,22 @@ import { shownPath, wrapLines } from '../../layout.ts';
 import type { Programs } from '../../programs/programs.ts';
 
 const RECEIPT = /\.receipt$/;
+const SETTLED = 5000;
 /** What people type in place of a receipt. */
 const NO_MORE = new Set(['lost', 'stop']);
+
+/** Text that nobody is still copying: it ends as receipts do, or has not changed for a while. */
+async function wholeText(path: string): Promise<string | undefined> {
+  try {
+    const text = await readText(path);
+    if (text.endsWith('\n')) return text;
+    return Date.now() - (await stat(path)).mtimeMs > SETTLED ? text : undefined;
+  } catch (error) {
+    // Gone again, or no text.
+    if (isQuorateError(error)) return undefined;
+    throw error;
+  }
+}
 
 /**
  * The way to custodians apart: invitations are written to `folder`, and receipts taken from it or from what is pasted
@@ -36,14 +50,10 @@ export async function createExchange(
     taken = undefined;
     for (const name of (await readdir(folder)).filter((one) => RECEIPT.test(one)).sort()) {
       const path = join(folder, name);
+      const text = await wholeText(path);
+      if (text === undefined) continue;
       taken = path;
-      try {
-        return await readText(path);
-      } catch (error) {
-        if (!isQuorateError(error)) throw error;
-        // Somebody else's copy is not complete yet, or it is no text: the first is read in the next round.
-        taken = undefined;
-      }
+      return text;
     }
     return undefined;
   }

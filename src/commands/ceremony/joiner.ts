@@ -1,12 +1,12 @@
 import { join as joinPath, resolve } from 'node:path';
 import { invitationDigest, type Invitation } from '../../ceremony/apart/invitation.ts';
-import { giveApart, settleUnheard } from '../../ceremony/apart/joining/giving.ts';
+import { giveAgain, giveApart } from '../../ceremony/apart/joining/giving.ts';
 import { type Journal, journalAt } from '../../ceremony/apart/joining/journal.ts';
 import { admitOwn, isSingle, ownMessage, proofOf, receiptOf, rosterFor } from '../../ceremony/apart/joining/joining.ts';
 import { lookAtTask } from '../../ceremony/apart/joining/looking.ts';
 import { compareCluster, type Joining } from '../../ceremony/apart/joining/surroundings.ts';
 import { openTicket } from '../../ceremony/apart/joining/ticket.ts';
-import { RECEIPT_NAMESPACE, type ReceiptBody, receiptBytes } from '../../ceremony/apart/receipt.ts';
+import { answerLines, RECEIPT_NAMESPACE, type ReceiptBody, receiptBytes } from '../../ceremony/apart/receipt.ts';
 import { custodiansOf, loadScript } from '../../ceremony/load.ts';
 import { signerName } from '../../ceremony/record/participants.ts';
 import { parseShare } from '../../ceremony/share.ts';
@@ -83,10 +83,8 @@ export async function join(context: Context, options: JoinOptions): Promise<void
   let body: ReceiptBody;
   try {
     const { fingerprint } = admitOwn(joining, share, roster, otherRosters);
-    // A new share counts twice that is given twice (OpenBao 2.7.2): after a crash it is only looked.
-    const unheard = before.kind === 'sending' && invitation.task.give === 'verification';
-    if (!unheard) await journal.sending();
-    const answers = unheard ? await settleUnheard(joining) : await giveApart(joining, share);
+    await journal.sending();
+    const answers = before.kind === 'sending' ? await giveAgain(joining, share) : await giveApart(joining, share);
     body = receiptOf(joining, share.x, fingerprint, answers);
   } finally {
     share.bytes.wipe();
@@ -206,14 +204,7 @@ function show({ context, journal }: Desk, body: ReceiptBody, line: string): void
   const file = shownPath(context.cwd, journal.file);
   context.output.result({ ceremony, step, custodian, said, receipt: file, line }, () => [
     '',
-    ...said.map(({ peer, answer, progress, why }) =>
-      [
-        `  ${peer}`,
-        answer,
-        ...(progress === undefined ? [] : [`${progress.toString()} shares count`]),
-        ...(why === undefined ? [] : [why]),
-      ].join('   '),
-    ),
+    ...answerLines(body).map((text) => `  ${text}`),
     '',
     `Hand this receipt to the administrator, as the file ${file}`,
     'or as this one line. There is no share in it.',

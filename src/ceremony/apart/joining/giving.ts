@@ -35,13 +35,21 @@ export async function giveApart(joining: Joining, share: Share): Promise<Answers
 }
 
 /**
- * What a receipt can say where the machine stopped between giving and hearing: the operation is asked whether it is
- * still there, and nothing is given.
+ * After this machine stopped between giving and hearing. A server says of a share whether it has it already; a new
+ * share counts twice that is given twice (OpenBao 2.7.2), so that there it is only looked. Where all is over by now,
+ * what became of the share is `unclear`.
  */
-export async function settleUnheard(joining: Joining): Promise<Answers> {
+export async function giveAgain(joining: Joining, share: Share): Promise<Answers> {
   const { task } = joining.invitation;
-  const why = 'the machine stopped before the answer was read';
-  if (task.give !== 'verification') return { said: [unclear('the active peer', task.give, why)] };
+  const why = 'this machine stopped before the answer was read';
+  if (task.give !== 'verification') {
+    try {
+      return await giveApart(joining, share);
+    } catch (error) {
+      if (!isQuorateError(error, 'not-ready')) throw error;
+      return { said: [unclear(joining.cluster.peers[0]?.name ?? '', task.give, `${why}, and it is over`)] };
+    }
+  }
   return onActive(joining, async (session) => {
     const operation = await RotationOperation.on(session, task.purpose);
     const status = await operation.verification();
