@@ -40,6 +40,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'new recovery shares of a cluster that unseals itself',
     load: () => import('./commands/rotate-recovery-key.ts'),
   },
+  'migrate-seal': {
+    summary: 'another seal, peer by peer, while the cluster serves',
+    load: () => import('./commands/migrate-seal.ts'),
+  },
   'recover': {
     summary: 'from a snapshot, when a rotation tore and all is sealed',
     load: () => import('./commands/recover.ts'),

@@ -69,6 +69,16 @@ const KINDS = {
       return { kind: rotateRecoveryKey as unknown as Kind, schema: rotateRecoveryKeyScript };
     },
   },
+  'migrate-seal': {
+    summary: 'another seal, peer by peer: from shares to an HSM or key service, back, or between these',
+    load: async () => {
+      const [{ migrateSeal }, { migrateSealScript }] = await Promise.all([
+        import('./kinds/migrate-seal.ts'),
+        import('./kinds/migrate-seal/script.ts'),
+      ]);
+      return { kind: migrateSeal as unknown as Kind, schema: migrateSealScript };
+    },
+  },
   'recover': {
     summary: 'the old shares back from a snapshot, when a rotation tore and all is sealed',
     load: async () => {

@@ -26,6 +26,8 @@ export interface RotationPreflight {
   readonly takesEffect: boolean;
   /** Whose shares authorise it, where they are not of the key itself: the root key under an auto-unseal seal. */
   readonly shares?: RotationPurpose;
+  /** What the login must be allowed beside it. */
+  readonly also?: readonly Right[];
 }
 
 /** Everything that can be known before people are asked. Changes nothing. */
@@ -140,7 +142,7 @@ interface Right {
 
 function rightsFor(
   path: string,
-  { takesEffect, shares }: RotationPreflight,
+  { takesEffect, shares, also = [] }: RotationPreflight,
   surveys: readonly PeerSurvey[],
 ): readonly Right[] {
   const [peer] = surveys.map((survey) => survey.peer);
@@ -150,6 +152,7 @@ function rightsFor(
     { path: `${within}/init`, needs: ['read', 'update', 'delete'] },
     { path: `${within}/update`, needs: ['update'] },
     { path: 'sys/storage/raft/autopilot/state', needs: ['read'] },
+    ...also,
   ];
   if (!takesEffect) return rotate;
   const openbao = surveys.some(({ seal }) => seal?.flavour === 'openbao');

@@ -20,6 +20,8 @@ export interface UnsealOptions extends AskOptions, GiveOptions {
    * For an init, where the cluster is empty; an unseal forgets each share as soon as it was given.
    */
   readonly hold?: boolean;
+  /** Shares for one peer after the other: those in the list are given first, new ones are added. The caller wipes them. */
+  readonly kept?: Given[];
   /** Peers that do not answer, or that want other shares; each is asked again before every share. */
   readonly absent?: readonly { readonly peer: Peer; readonly why: string }[];
   readonly wants?: Wants;
@@ -51,11 +53,11 @@ export async function unsealPeers(
   peers: readonly SealedPeer[],
   options: UnsealOptions,
 ): Promise<UnsealOutcome> {
-  if (run.apart !== undefined) return unsealApart(run, run.apart, peers, options);
+  if (run.apart !== undefined && options.kept === undefined) return unsealApart(run, run.apart, peers, options);
   const attempt: Attempt = {
     targets: peers.map(({ peer, seal }) => newTarget(peer, seal)),
     absent: (options.absent ?? []).map((one) => ({ ...one })),
-    held: [],
+    held: options.kept ?? [],
     givers: new Map(),
   };
   for (const target of attempt.targets) await settleEarlierProgress(run, attempt, target);
@@ -65,7 +67,7 @@ export async function unsealPeers(
     if (isQuorateError(error, 'deadline-passed')) await forget(run, attempt);
     throw error;
   } finally {
-    wipeHeld(attempt);
+    if (options.kept === undefined) wipeHeld(attempt);
   }
   const { targets, absent } = attempt;
   return {
@@ -81,6 +83,7 @@ export async function unsealPeers(
 
 async function collect(run: Run, attempt: Attempt, options: UnsealOptions): Promise<void> {
   const { targets, held, givers } = attempt;
+  for (const given of [...held]) await giveToAll(run, attempt, targets, given, options);
   for (;;) {
     await lookForOthers(run, attempt, options);
     const waiting = targets.filter(({ state }) => state === 'sealed');
@@ -98,7 +101,7 @@ async function collect(run: Run, attempt: Attempt, options: UnsealOptions): Prom
     if (admission.holder !== undefined) givers.set(share.x, admission.holder);
     run.people.say(`  ${acceptedLine(given)}`);
     await giveToAll(run, attempt, waiting, given, options);
-    if (options.hold !== true) wipeHeld(attempt);
+    if (options.hold !== true && options.kept === undefined) wipeHeld(attempt);
   }
 }
 

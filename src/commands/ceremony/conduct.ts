@@ -158,7 +158,7 @@ async function ceremonySetting(
 }
 
 /** Kinds whose roster takes the place of the one that quorate.yaml names; that of an init is `placeRoster`'s. */
-const ADVANCE = new Set(['drill', 'rotate-root-key', 'rotate-recovery-key']);
+const ADVANCE = new Set(['drill', 'rotate-root-key', 'rotate-recovery-key', 'migrate-seal']);
 
 /** Puts the roster that a ceremony has written where quorate.yaml looks for it, when it follows on what is there. */
 async function withRoster(

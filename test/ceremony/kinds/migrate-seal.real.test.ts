@@ -1,0 +1,164 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { RecordLine } from '../../../src/ceremony/record/events.ts';
+import type { Roster } from '../../../src/ceremony/roster/schema.ts';
+import { staticSeal } from '../../support/auto-unseal.ts';
+import {
+  callPeer,
+  initialisedCluster,
+  type LiveCluster,
+  reseal,
+  sharedCluster,
+  unsealAll,
+  waitForAll,
+  waitForVoters,
+} from '../../support/cluster.ts';
+import { eventsOf, faultsOf } from '../../support/completion.ts';
+import { at } from '../../support/http.ts';
+import { codeOf, prepareRotation, type RotationCeremony, rosterOf, type RotationTest } from '../../support/rotation.ts';
+import { leader } from '../../support/rotation-faults.ts';
+import { administering, type Stanzas } from '../../support/seal-migration.ts';
+import { waitUntil } from '../../support/wait.ts';
+
+const HOLDERS = ['Alice', 'Bo', 'Cleo'];
+const KEPT = 'quorate/data/kept';
+
+/** A key service: another OpenBao, whose transit engine encrypts for the seal. */
+async function keyService(): Promise<Stanzas> {
+  const live = await initialisedCluster({ peers: 1, shares: 1, threshold: 1 });
+  const post = (path: string, body: Record<string, unknown>): Promise<unknown> =>
+    callPeer(live.cluster, 0, 'POST', path, { token: live.rootToken, body });
+  await post('sys/mounts/transit', { type: 'transit' });
+  await post('transit/keys/unseal', {});
+  return (type, disabled) => {
+    const extra = disabled ? '  disabled = "true"\n' : '';
+    if (type === 'static') return staticSeal('one', extra);
+    const address = live.cluster.peers[0]?.address ?? '';
+    return `seal "transit" {\n  address = "${address}"\n  token = "${live.rootToken}"\n  key_name = "unseal"\n  mount_path = "transit/"\n  tls_ca_cert = "${live.cluster.caFile}"\n${extra}}\n`;
+  };
+}
+
+/** All servers start cold: a seal opens its own, shares the others; what was written at the start is read. */
+async function opensCold(live: LiveCluster, seal: string): Promise<void> {
+  await reseal(live);
+  if (seal === 'shamir') await unsealAll(live);
+  await waitForAll(live.cluster, `is open under ${seal}`, (one) => one['sealed'] === false && one['type'] === seal);
+  const { body } = await callPeer(live.cluster, await leader(live), 'GET', KEPT, { token: live.rootToken });
+  expect(at(body, 'data', 'data', 'written')).toBe('before');
+  await waitForVoters(live);
+}
+
+function finals(events: readonly RecordLine[]): readonly unknown[] {
+  return events.flatMap((one) => (one.event === 'check' && one.code === 'final' ? [one.facts?.['peer']] : []));
+}
+
+describe('migrate-seal on three peers', () => {
+  const shared = sharedCluster({ voters: true });
+  let live: LiveCluster;
+  let roster: Roster;
+  let stanzas: Stanzas;
+  beforeAll(async () => {
+    [live, stanzas] = [shared(), await keyService()];
+    roster = await rosterOf(live, HOLDERS);
+    const body = { data: { written: 'before' } };
+    await waitUntil('it is written', async () => {
+      const reply = await callPeer(live.cluster, await leader(live), 'POST', KEPT, { token: live.rootToken, body });
+      return reply.status === 200;
+    });
+  });
+
+  const prepare = (from: string, to: string, changes: Partial<RotationTest> = {}): Promise<RotationCeremony> =>
+    prepareRotation({
+      live,
+      roster,
+      script: { ceremony: 'migrate-seal', from, to },
+      onAct: administering(live, stanzas),
+      ...changes,
+    });
+
+  it('is refused where the seal is another, and before anything was changed', async () => {
+    const ceremony = await prepare('static', 'transit');
+    expect(await codeOf(ceremony.start())).toBe('preflight-failed');
+    expect(await codeOf((await prepare('shamir', 'shamir')).start())).toBe('document-invalid');
+  });
+
+  it('goes from shares to a seal, resumed after a kill and the death of a peer that was brought over', async () => {
+    const administer = administering(live, stanzas);
+    let dead = false;
+    let acts = 0;
+    const ceremony = await prepare('shamir', 'static', {
+      // The first share is mistyped.
+      onShare: (_request, number) => Promise.resolve(number === 1 && !dead ? `${'ab'.repeat(32)}01` : undefined),
+      onAct: async (say) => {
+        acts += 1;
+        if (acts === 2 && !dead) {
+          dead = true;
+          const over = /server of peer-(\d)/.exec(said())?.[1];
+          await live.cluster.kill(Number(over) - 1);
+          throw new Error('killed');
+        }
+        await administer(say);
+      },
+    });
+    const said = (): string =>
+      ceremony.said
+        .filter((line) => line.includes('migration'))
+        .join('\n')
+        .replaceAll('peer-', 'server of peer-');
+    await expect(ceremony.start()).rejects.toThrow('killed');
+    await ceremony.resume();
+    expect(ceremony.refused.map(({ code }) => code)).toEqual(['share-unknown']);
+    expect(await faultsOf(ceremony.folder)).toEqual([]);
+    const events = await eventsOf(ceremony.folder);
+    const stages = events.flatMap((one) => (one.event === 'check' && one.code === 'stage' ? [one] : []));
+    expect(stages.every(({ ok }) => ok)).toBe(true);
+    expect(stages[0]?.facts).toMatchObject({
+      'expected migration': true,
+      'actual migration': true,
+      'actual seal': 'static',
+    });
+    expect(finals(events)).toHaveLength(1);
+    const next = await ceremony.roster();
+    expect(next).toMatchObject({ seal: 'recovery', generation: 1, threshold: 2 });
+    expect(next.shares).toEqual(roster.shares);
+    roster = next;
+    await opensCold(live, 'static');
+  });
+
+  it('goes from one seal to another, although the old leader is killed and not stepped down', async () => {
+    const administer = administering(live, stanzas);
+    let acts = 0;
+    const ceremony = await prepare('static', 'transit', {
+      onAct: async (say) => {
+        acts += 1;
+        if (acts === 2) await live.cluster.kill(await leader(live));
+        // It has missed the migration, and does not start without the old stanza.
+        const [, name = ''] = /server of (\S+?)[.,]/.exec(say) ?? [];
+        const started = administer(say).then(
+          () => true,
+          () => false,
+        );
+        if (!(await started))
+          await administer(
+            `Put the transit stanza, and the static stanza with disabled = "true", into the configuration of the server of ${name}.`,
+          );
+      },
+    });
+    await ceremony.start();
+    const events = await eventsOf(ceremony.folder);
+    expect(new Set(finals(events)).size).toBe(3);
+    roster = await ceremony.roster();
+    expect(roster.seal).toBe('recovery');
+    await waitForVoters(live);
+  });
+
+  it('goes back to shares', async () => {
+    const ceremony = await prepare('transit', 'shamir');
+    await ceremony.start();
+    expect(await faultsOf(ceremony.folder)).toEqual([]);
+    const events = await eventsOf(ceremony.folder);
+    expect(new Set(finals(events)).size).toBe(3);
+    expect(events.some((one) => one.event === 'request' && one.request === 'POST sys/step-down')).toBe(true);
+    expect(await ceremony.roster()).toMatchObject({ seal: 'shamir', generation: 1 });
+    await opensCold(live, 'shamir');
+  });
+});

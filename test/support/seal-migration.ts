@@ -1,0 +1,32 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { LiveCluster } from './cluster.ts';
+
+/** The stanzas by the type of the seal, and `disabled` in an old one. */
+export type Stanzas = (type: string, disabled: boolean) => string;
+
+/** Puts seal stanzas, and no others, into the configuration of a peer. */
+export async function writeSeal({ cluster }: LiveCluster, index: number, stanzas: string): Promise<void> {
+  const file = join(cluster.peers[index]?.folder ?? '', 'server.hcl');
+  const text = await readFile(file, 'utf8');
+  await writeFile(file, `${text.replaceAll(/\nseal "[\s\S]*?\n}\n/g, '\n')}\n${stanzas}\n`);
+}
+
+/** Does to the servers what people are told to: their configuration first, then a restart. */
+export function administering(live: LiveCluster, stanzas: Stanzas): (say: string) => Promise<void> {
+  return async (say) => {
+    const name = /server of (\S+?)[.,]/.exec(say)?.[1];
+    const index = live.cluster.peers.findIndex((peer) => peer.name === name);
+    if (index < 0) return;
+    const [doing = ''] = say.split(' Should it not start');
+    const fresh = /(?:Put|Have) the (\w+) stanza/.exec(doing)?.[1];
+    const disabled = /the (\w+) stanza with disabled/.exec(doing)?.[1];
+    const text = [
+      ...(fresh === undefined || fresh === disabled ? [] : [stanzas(fresh, false)]),
+      ...(disabled === undefined ? [] : [stanzas(disabled, true)]),
+    ].join('\n');
+    await writeSeal(live, index, text);
+    if (live.cluster.peers[index]?.pid === undefined) await live.cluster.start(index);
+    else await live.cluster.restart(index);
+  };
+}
