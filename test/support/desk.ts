@@ -81,7 +81,9 @@ export async function lastRecord(folder: string): Promise<{
 }> {
   const records = join(folder, 'records');
   const found: { folder: string; text: string; time: string }[] = [];
-  for (const name of await readdir(records)) {
+  // Snapshots of rotations lie beside the folders.
+  const entries = (await readdir(records, { withFileTypes: true })).filter((one) => one.isDirectory());
+  for (const { name } of entries) {
     const text = await readFile(join(records, name, 'record.jsonl'), 'utf8');
     const first = JSON.parse(text.split('\n')[0] ?? '') as RecordLine;
     found.push({ folder: join(records, name), text, time: first.time });

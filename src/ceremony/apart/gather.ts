@@ -17,6 +17,7 @@ import { pinTickets } from './tickets.ts';
 const POLL = 1000;
 /** A receipt travels slower than a share: only after this is it called missing. */
 const TELL_AFTER = 5000;
+const FELL_WAIT = 10_000;
 /** After the servers have said that all is done; from then on a receipt only explains it. */
 const LOST_AFTER = 900_000;
 
@@ -60,17 +61,20 @@ export async function gather(run: Run, apart: Apart, gathering: Gathering): Prom
   const held: ReceiptBody[] = [];
   const { before = 0 } = gathering;
   let [top, told, movedAt, overAt] = [0, 0, Date.now(), 0];
+  let fellAt: number | undefined;
   for (;;) {
     run.signal.throwIfAborted();
     const { counted, needed, over, peers, fell = false } = await gathering.look(held);
     if (counted > top) movedAt = Date.now();
     const wrong = held.some(({ said }) => said.some(({ answer }) => answer === 'wrong set'));
-    if (fell || wrong || (!over && counted < top)) return { kind: 'fell', receipts: held };
+    if (fell || (!over && counted < top)) fellAt ??= Date.now();
+    // The receipt that says so may still be on its way.
+    if (wrong || Date.now() - (fellAt ?? Infinity) > FELL_WAIT) return { kind: 'fell', receipts: held };
     top = Math.max(top, counted);
     const missing = counted - held.filter(mayCount).length - before;
     if (over && overAt === 0) overAt = Date.now();
     if (over && missing <= 0) return { kind: 'over', receipts: held };
-    if (missing > 0 && counted !== told && Date.now() - movedAt > TELL_AFTER) {
+    if (missing > 0 && fellAt === undefined && counted !== told && Date.now() - movedAt > TELL_AFTER) {
       told = counted;
       tellMissing(run, { counted, needed, missing, peers, over });
     }
