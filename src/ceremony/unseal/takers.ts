@@ -11,6 +11,9 @@ import type { SealedPeer } from './unsealing.ts';
  */
 
 const POLL = 500;
+/** With all peers just restarted. */
+const ELECTION = 30_000;
+const LOOK_TIMEOUT = 5000;
 
 export interface Left {
   readonly peer: string;
@@ -97,22 +100,29 @@ function wholeNamespace(run: Pick<Run, 'cluster' | 'signal'>, namespace: string)
   };
 }
 
-/** The active server, whatever the namespace's state is. */
+/** The active server, whatever the namespace's state is. After an unseal or a fail-over the peers elect one first. */
 async function leading({ cluster, signal }: Pick<Run, 'cluster' | 'signal'>): Promise<Peer> {
-  const says = await Promise.all(
-    cluster.peers.map(async (peer) => {
-      try {
-        const { isSelf, haEnabled } = await peer.leader({ signal, timeout: 5000 });
-        return isSelf || !haEnabled;
-      } catch (error) {
-        if (!isQuorateError(error) || error.code === 'cancelled' || error.code === 'bug') throw error;
-        return false;
-      }
-    }),
-  );
-  const peer = cluster.peers[says.indexOf(true)];
-  if (peer !== undefined) return peer;
+  const deadline = Date.now() + ELECTION;
+  for (;;) {
+    const says = await Promise.all(cluster.peers.map((peer) => leads(peer, signal)));
+    const peer = cluster.peers[says.indexOf(true)];
+    if (peer !== undefined) return peer;
+    // Nobody is there who could be elected.
+    if (says.every((one) => one === undefined) || Date.now() > deadline) break;
+    await sleep(POLL, undefined, { signal });
+  }
   throw new QuorateError('not-ready', 'no peer leads the cluster', {
     hint: 'The cluster is unsealed first, then its namespaces. quorate status shows what each peer says.',
   });
+}
+
+/** Undefined for a peer that is sealed itself or does not answer. */
+async function leads(peer: Peer, signal: AbortSignal): Promise<boolean | undefined> {
+  try {
+    const { isSelf, haEnabled } = await peer.leader({ signal, timeout: LOOK_TIMEOUT });
+    return isSelf || !haEnabled;
+  } catch (error) {
+    if (!isQuorateError(error) || error.code === 'cancelled' || error.code === 'bug') throw error;
+    return undefined;
+  }
 }

@@ -64,7 +64,10 @@ export function initialiseStep(script: InitScript, keys: ScriptKeys): Step {
       const recovery = seal.type !== 'shamir';
       const encryption = script['insecure-plain-shares']
         ? {}
-        : { pgpKeys: script.custodians.map(({ name }) => keyOf(keys, name)), rootTokenPgpKey: keyOf(keys, ROOT_TOKEN) };
+        : {
+            pgpKeys: script.custodians.map(({ name }) => keyOf(keys, name)),
+            ...(script.namespace === undefined ? { rootTokenPgpKey: keyOf(keys, ROOT_TOKEN) } : {}),
+          };
       const sink = await createExclusive(join(run.folder, REPLY_FILE)).catch((error: unknown) => {
         // Left empty by an attempt whose call never left; `done` has seen that nothing is initialised.
         if (isQuorateError(error, 'file-exists')) return reopenEmpty(join(run.folder, REPLY_FILE));
