@@ -117,10 +117,17 @@ const loadedTogether = [
   { name: 'client', test: /\/src\/connect-cluster\.ts$/ },
 ];
 
+/**
+ * The same code as yaml's build for Node, but in modules, which load in half the time; and it does not print what it
+ * reads when LOG_STREAM or LOG_TOKENS is set.
+ */
+const yamlModules = join(root, 'node_modules/yaml/browser/dist/index.js');
+
 export default defineConfig({
   input: { 'main': 'src/main.ts', 'pkcs11-host': 'src/pkcs11/host.ts' },
   cwd: root,
   platform: 'node',
+  resolve: { alias: { yaml: yamlModules } },
   external: ['pkcs11js'],
   transform: { target: 'node22', define: { QUORATE_VERSION: JSON.stringify(version) } },
   plugins: [withoutDeadWeight, separateOpenpgp, finish],

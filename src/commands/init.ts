@@ -104,16 +104,17 @@ async function scriptOfFlags(context: Context, flags: Flags, namespace: string |
       },
     );
   }
-  const [{ renderYaml, parseDocument }, { readTemplate }, { chooseCluster }, v] = await Promise.all([
+  const [{ renderYaml, parseDocument }, { readTemplate }, { chooseCluster }] = await Promise.all([
     import('../document.ts'),
     import('../templates.ts'),
     import('../config.ts'),
-    import('valibot'),
   ]);
+  // By its name, lest the bundle hold the whole package for every command that reads a document.
+  const { looseObject } = await import('valibot');
   const config = await context.config();
   const cluster = config === undefined ? 'server' : chooseCluster(config, flags.cluster).name;
   const { text, file } = await readTemplate('init');
-  const template = parseDocument(text, v.looseObject({}), { file });
+  const template = parseDocument(text, looseObject({}), { file });
   if (namespace !== undefined) {
     return renderYaml({
       'ceremony': 'init',

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { version } from '../../src/build.ts';
+import { KmsPlugin } from '../../src/kms/client.ts';
 import { makeCertificates } from '../../src/rehearsal/certificates.ts';
 import { listen, type Play, SEAL_STATUS } from '../support/listener.ts';
 
@@ -128,6 +129,21 @@ describe('the installed package', () => {
     }
   });
 
+  it('prints no configuration that it reads, whatever its packages are asked to print', async () => {
+    const config = join(folder, 'broken.yaml');
+    await writeFile(config, 'clusters: {canary: [');
+    const env = {
+      PATH: process.env['PATH'],
+      QUORATE_NODE: process.execPath,
+      LOG_TOKENS: '1',
+      LOG_STREAM: '1',
+      DEBUG: '*',
+    };
+    const done: unknown = await run(quorate, ['status', '--config', config], { env }).catch((error: unknown) => error);
+    expect(done).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('document-invalid') as string });
+    expect((done as { stderr: string }).stderr).not.toContain('canary');
+  });
+
   it('has no two chunks that need each other first', async () => {
     const chunks = join(installed, 'dist/chunks');
     const needs = new Map<string, readonly string[]>();
@@ -147,6 +163,19 @@ describe('the installed package', () => {
       return (needs.get(name) ?? []).map((other) => circle(other, [...above, name])).find((one) => one !== undefined);
     };
     expect([...needs.keys()].map((name) => circle(name, [])).filter((one) => one !== undefined)).toEqual([]);
+  });
+
+  it('puts its KMS plugin into a plugin folder, and has one that starts on every Node', async () => {
+    for (const node of Object.values(nodes)) {
+      const plugins = await mkdtemp(join(folder, 'plugins-'));
+      const options = ['--dir', plugins, '--node', node, '--format', 'json'];
+      const { stdout } = await run(quorate, ['hsm', 'plugin', 'install', ...options], {
+        env: { ...process.env, QUORATE_NODE: process.execPath },
+      });
+      const { path, sha256 } = JSON.parse(stdout) as { path: string; sha256: string };
+      const plugin = await KmsPlugin.launch({ command: path, sha256, env: process.env });
+      expect(await plugin.stop()).toBe(true);
+    }
   });
 
   it('has no axios in it', async () => {
