@@ -109,6 +109,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
         load: () => import('./commands/hsm/inspect.ts'),
       },
       test: { summary: 'does a key do what a seal will ask of it?', load: () => import('./commands/hsm/test.ts') },
+      config: {
+        summary: "the seal's stanzas, or what is wrong with a server's",
+        load: () => import('./commands/hsm/config.ts'),
+      },
       plugin: { summary: "quorate-kms, OpenBao's plugin for a seal", load: () => import('./commands/hsm/plugin.ts') },
     },
   },

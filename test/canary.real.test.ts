@@ -104,6 +104,10 @@ const ROWS: readonly Row[] = [
   row('db setup', 'share', '--account-sql'),
   row('hsm tokens', '--module', 'share'),
   row('hsm tokens', '--module', 'SHARE'),
+  row('hsm config', '--check', 'script.yaml'),
+  row('hsm config', '--check', 'seal.hcl'),
+  row('hsm config', '--module', SOFTHSM_MODULE, '--token', 'SHARE', '--key', 'k', '--pin-env', '--server', 'vault'),
+  fed('pin', 'hsm config', '--token', 'seal', '--key', 'TOKEN', '--with-pin', '--pin-fd', '0', '--output', 'new'),
   row('hsm init', '--module', SOFTHSM_MODULE, '--label', 'new', '--so-pin-file', 'pin', '--pin-file', 'loose'),
   row('hsm init', '--module', SOFTHSM_MODULE, '--token', 'seal', '--label', 'new', '--so-pin-file', 'pin', '--erase'),
   row('hsm keygen', '--module', SOFTHSM_MODULE, '--token', 'seal', '--label', 'x'.repeat(65), '--pin-file', 'pin'),
@@ -163,6 +167,7 @@ async function plant(): Promise<{
     token,
     password,
     pin,
+    'seal.hcl': `seal "quorate-kms" {\n  pin = "${pin}"\n  x = ["${share}"]\n}\n`,
     'secret-id': secretId,
     'script.yaml': `ceremony: unseal\ntitle: ${password}: ${share}\ncluster: "${token}\n`,
     'init.yaml': renderYaml({

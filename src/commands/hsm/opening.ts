@@ -52,7 +52,7 @@ interface TokenValues extends ModuleValues {
 
 interface PinValues {
   readonly 'pin-file'?: string;
-  readonly 'pin-fd'?: string;
+  readonly 'pin-fd'?: string | undefined;
   readonly 'pin-credential'?: string;
   readonly 'last-try'?: boolean;
 }
