@@ -36,8 +36,10 @@ const HEADER = [
     'ulimit -c 0',
     'umask 077',
     `[ -x '${NODE_MARK}' ] || ${say(`there is no Node at ${NODE_MARK}; quorate hsm plugin install puts this plugin in place`)}`,
-    // Node would read OPENSSL_CONF, which the library of an HSM may need: for Node, another file takes its place.
-    `exec '${NODE_MARK}' --openssl-config=/dev/null "$0" "$@"`,
+    // Compiled code would take more memory than the little work is worth, and one malloc arena is enough for it. Node
+    // would read OPENSSL_CONF, which the library of an HSM may need: for Node, an empty file takes its place.
+    'export MALLOC_ARENA_MAX=1',
+    `exec '${NODE_MARK}' --lite-mode --openssl-config=/dev/null "$0" "$@"`,
   ].join('; '),
 ].join('\n');
 

@@ -84,7 +84,8 @@ export function readConfiguration(
   const whole = (key: string, least: number, most: number, otherwise: number): number =>
     readWhole(common.get(key), key, { least, most, otherwise }, faults);
   const count = tokens.length;
-  if (count > 1 && !common.has('threshold')) faults.push('threshold is missing: how many of the tokens decrypt');
+  if (count > 1 && (common.get('threshold') ?? '') === '')
+    faults.push('threshold is missing: how many of the tokens decrypt');
   const threshold = whole('threshold', 1, count, 1);
   const encryptMin = whole('encrypt_min', threshold, count, count);
   const timeout = whole('timeout', 1, 300, DEFAULT_TIMEOUT);

@@ -4,8 +4,8 @@ export type Level = 'debug' | 'info' | 'warn' | 'error';
 export type Log = (level: Level, message: string, fields?: Readonly<Record<string, string | number | boolean>>) => void;
 
 /**
- * One line of the server's log, as go-plugin's host reads it from standard error: JSON with `@level`, `@message`,
- * `@module` and `@timestamp` (exactly six fractional digits; with any others OpenBao logs the whole line at debug, where
+ * One line of the server's log, as go-plugin's host reads it from standard error: JSON with `@level`, `@message`
+ * and `@timestamp` (exactly six fractional digits; with any others OpenBao logs the whole line at debug, where
  * nobody sees it). Control characters are escaped, so that no label of a token steers a terminal.
  */
 export function logLine(
@@ -15,7 +15,7 @@ export function logLine(
   now = new Date(),
 ): string {
   const timestamp = now.toISOString().replace(/\.(\d{3})Z$/, '.$1000Z');
-  const entry = { '@level': level, '@message': text, '@module': 'quorate-kms', '@timestamp': timestamp, ...fields };
+  const entry = { '@level': level, '@message': text, '@timestamp': timestamp, ...fields };
   return `${JSON.stringify(entry).replace(/[\u007f-\u009f]/g, ' ')}\n`;
 }
 

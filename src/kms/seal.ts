@@ -30,10 +30,12 @@ export class Seal {
   readonly keyId: string;
   readonly #tokens: readonly TokenThread[];
   readonly #watch: Watch;
+  readonly #log: Log;
 
   constructor(settings: SealSettings, tokens: readonly TokenThread[], log: Log) {
     this.settings = settings;
     this.#tokens = tokens;
+    this.#log = log;
     this.keyId = sealKeyId(settings.threshold, settings.tokens);
     this.#watch = new Watch(
       tokens.map(({ name }) => name),
@@ -54,10 +56,26 @@ export class Seal {
     }
   }
 
+  /**
+   * A full round trip on every token, for the log alone: what would make sys/init fail is to be seen at the start.
+   * Nothing is refused for it, since a server that is initialised opens once enough tokens are back.
+   */
+  async lookAhead(): Promise<void> {
+    try {
+      await this.prove(this.settings.encryptMin);
+    } catch (error) {
+      const why = isQuorateError(error) ? error.message : 'something unexpected';
+      this.#log(
+        'error',
+        `${why}. A server that is not initialised yet must not be before this is mended: see quorate hsm doctor`,
+      );
+    }
+  }
+
   /** A full round trip on the tokens. @param needed how many have to succeed. @throws QuorateError `not-ready`. */
   async prove(needed: number): Promise<void> {
     const answers = await this.#askAll((token) => token.ask('prove', {}));
-    this.#enough(answers, needed, 'a seal that is to be initialised');
+    this.#enough(answers, needed, 'encryption');
   }
 
   /**

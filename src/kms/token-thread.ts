@@ -17,6 +17,8 @@ const WORTH_RENEWING = new Set([
 /** Threads hold little; the bounds keep their heaps from growing to what a server's worker would be allowed. */
 const HEAP = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 32, stackSizeMb: 2 };
 
+const LOAD_TIMEOUT = 10_000;
+
 interface Waiting {
   readonly settle: (reply: Reply) => void;
 }
@@ -119,15 +121,15 @@ export class TokenThread implements Member {
     details: Operations[O]['ask'],
     ended: () => void,
   ): Promise<Operations[O]['answer']> {
+    // The first answer takes a thread to start, and a library to load.
+    const timeout = operation === 'load' ? Math.max(this.#timeout, LOAD_TIMEOUT) : this.#timeout;
     return new Promise((resolve, reject) => {
       const id = (this.#next += 1);
       const asked = Date.now();
       const timer = setTimeout(() => {
         this.#hangsSince ??= asked;
-        reject(
-          new QuorateError('hsm-failed', `no answer within ${(this.#timeout / 1000).toString()} s: its library hangs`),
-        );
-      }, this.#timeout);
+        reject(new QuorateError('hsm-failed', `no answer within ${(timeout / 1000).toString()} s: its library hangs`));
+      }, timeout);
       this.#waiting.set(id, {
         settle: (reply) => {
           clearTimeout(timer);

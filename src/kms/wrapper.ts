@@ -49,6 +49,7 @@ export function createMethods(surroundings: Surroundings): Methods {
     const id = randomUUID();
     seals.set(id, seal);
     log('info', `configured: ${seal.keyId}`);
+    void seal.lookAhead();
     return writeConfigured(id, { key_id: seal.keyId });
   };
 
@@ -68,8 +69,9 @@ export function createMethods(surroundings: Surroundings): Methods {
           plaintext.fill(0);
         }
       }),
-      // Called by sys/init before anything is stored: what is wrong must come out here. The server calls it again when
-      // it replaces a plugin that died; then the seal is in use, and works with as many tokens as it takes.
+      // Called by sys/init before any key is stored: an encryption that failed later would leave a server that counts as
+      // initialised and can never be unsealed. (Raft storage is begun by then: its folder has to be emptied.) The server
+      // calls it again when it replaces a plugin that died; then the seal is in use, with as many tokens as it takes.
       '/pb.Wrapper/Init': wrapper(async (_, seal) => {
         const { threshold, encryptMin } = seal.settings;
         await seal.prove(surroundings.replaces ? threshold : encryptMin);
