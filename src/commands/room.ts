@@ -190,7 +190,7 @@ export function createRoom(context: Context, programs: Programs, options: RoomOp
 
     async act({ say, fields }) {
       output.say();
-      output.say(output.paint.strong(say));
+      for (const line of wrapLines(say)) output.say(output.paint.strong(line));
       const answers: Record<string, string> = {};
       for (const field of fields) answers[field] = await prompts.text(`${field}:`);
       if (fields.length === 0) await prompts.text('Press enter when it is done');

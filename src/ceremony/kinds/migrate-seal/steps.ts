@@ -96,7 +96,7 @@ export function stepDownStep(script: MigrateSealScript): Step {
   const { to } = script;
   return {
     id: 'step-down',
-    title: 'the old leader steps down; the new one puts the keys under the new seal',
+    title: 'the leader steps down, or is restarted where it is the only peer; the keys come under the new seal',
     who: 'administrator',
     done: (run) => isMigrated(run, to),
     async run(run) {
