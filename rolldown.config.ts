@@ -24,11 +24,11 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 /**
  * What packages require and quorate never reaches; leaving it out halves the start. VaultClient gives node-vault its own
- * transport (for axios), logging, validator, templates and endpoints; no verb of ours is another program, as
+ * transport (for axios and https), logging, validator, templates and endpoints; no verb of ours is another program, as
  * commander's may be; pg's other ways to its server are not for this one.
  */
 const DEAD_WEIGHT: Readonly<Record<string, readonly string[]>> = {
-  'node-vault': ['axios', 'debug', 'tv4', 'mustache', './commands.js'],
+  'node-vault': ['axios', 'https', 'debug', 'tv4', 'mustache', './commands.js'],
   'commander': ['node:child_process'],
   'pg': ['pg-native', 'pg-cloudflare'],
 };
@@ -112,7 +112,7 @@ const loadedTogether = [
   { name: 'error-codes', test: /\/src\/errors\.ts$/ },
   {
     name: 'command',
-    test: /\/src\/(command-line|context|files|layout|ceremony\/survey|ui\/(output|prompts)|commands\/(cluster-options|command))\.ts$/,
+    test: /\/src\/(command-line|context|files|layout|ui\/(output|prompts)|commands\/(cluster-options|command))\.ts$/,
   },
   { name: 'client', test: /\/src\/connect-cluster\.ts$/ },
 ];

@@ -8,7 +8,7 @@ import { listen, type Listener, type Play, SEAL_STATUS } from '../support/listen
 import { contractSubjects } from './subjects.ts';
 
 // One test for each thing that node-vault 0.12.0 does and quorate must not do: what an update of it could bring back.
-// The same numbers mean the same point in contract-openbao.real.test.ts.
+// The same numbers mean the same point in contract-servers.real.test.ts.
 
 const TOKEN = 's.CanaryTokenCanaryToken123';
 const SHARE = 'c0ffee'.repeat(11);
