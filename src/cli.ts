@@ -95,6 +95,18 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   'db': {
     summary: 'database credentials that live as long as the job',
     commands: {
+      creds: { summary: 'one credential, in many formats', load: () => import('./commands/db/creds.ts') },
+      exec: {
+        summary: 'run a program with a credential that ends with it',
+        failure: 125,
+        load: () => import('./commands/db/exec.ts'),
+      },
+      renew: { summary: 'lengthen leases', load: () => import('./commands/db/renew.ts') },
+      revoke: { summary: 'end credentials, and see that they are gone', load: () => import('./commands/db/revoke.ts') },
+      leases: {
+        summary: 'which credentials live, the stuck ones first',
+        load: () => import('./commands/db/leases.ts'),
+      },
       setup: { summary: 'roles, policies and logins from one file', load: () => import('./commands/db/setup.ts') },
     },
   },
@@ -113,7 +125,26 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
         summary: "the seal's stanzas, or what is wrong with a server's",
         load: () => import('./commands/hsm/config.ts'),
       },
+      doctor: {
+        summary: 'everything between a server and its HSM, and its mend',
+        load: () => import('./commands/hsm/doctor.ts'),
+      },
       plugin: { summary: "quorate-kms, OpenBao's plugin for a seal", load: () => import('./commands/hsm/plugin.ts') },
+    },
+  },
+  'shares': {
+    summary: 'the key shares of MPC nodes, kept apart and moved together',
+    commands: {
+      enroll: { summary: "a node's signing key, to be pinned", load: () => import('./commands/shares/enroll.ts') },
+      put: { summary: "seal and store this node's share", load: () => import('./commands/shares/put.ts') },
+      status: { summary: 'what every node has stated', load: () => import('./commands/shares/status.ts') },
+      refresh: { summary: 'bring the nodes to the next epoch', load: () => import('./commands/shares/refresh.ts') },
+    },
+  },
+  'node': {
+    summary: 'an MPC node at boot',
+    commands: {
+      boot: { summary: 'wait, log in, fetch, check, hand over', load: () => import('./commands/node/boot.ts') },
     },
   },
   'completion': {

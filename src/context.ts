@@ -5,7 +5,9 @@ import type { ClusterConfig, Config, Policy } from './config.ts';
 import type { Databases } from './database/database.ts';
 import type { OpenPgp } from './openpgp/openpgp.ts';
 import type { Pkcs11, RemoteLibrary } from './pkcs11/remote.ts';
+import type { Job, JobRequest } from './programs/job.ts';
 import type { Programs } from './programs/programs.ts';
+import type { TakeSignals } from './process-guard.ts';
 import type { SecretOutput } from './ui/secret-output.ts';
 import type { Format, Output, Prompts } from './ui/terminal.ts';
 import type { Secret } from './secret.ts';
@@ -24,6 +26,8 @@ export interface Streams {
   readonly stderr: NodeJS.WriteStream;
   /** Aborted by the first SIGINT or SIGTERM. */
   readonly signal: AbortSignal;
+  /** Takes all signals for a command that runs a program, until what it returns is called. */
+  readonly takeSignals?: TakeSignals;
 }
 
 /** A cluster that a command works on. */
@@ -69,6 +73,7 @@ export interface Context {
   readonly output: Output;
   readonly prompts: Prompts;
   readonly signal: AbortSignal;
+  readonly takeSignals: TakeSignals;
   /** `quorate.yaml`, read once; undefined where there is none. @throws as `findConfig`. */
   config(): Promise<Config | undefined>;
   /**
@@ -89,6 +94,8 @@ export interface Context {
   enter(cluster: ConnectedCluster, logIn: CeremonyLogin['login'], namespace?: string): Promise<Entered>;
   /** A login on the peers of a cluster that is made once, and revoked by `end` where quorate itself logged in for it. */
   heldLogin(cluster: ConnectedCluster): CeremonyLogin;
+  /** Runs a program of the user's, with this one's standard streams. @throws QuorateError `program-missing` (126, 127). */
+  startJob(request: JobRequest): Promise<Job>;
   /** gpg, ssh-keygen and what runs them, loaded at the first call. */
   programs(): Promise<Programs>;
   /** OpenPGP with keys in files, loaded at the first call. */
@@ -97,8 +104,8 @@ export interface Context {
   pkcs11(): Promise<Pkcs11>;
   /** Logins to databases, for proofs; a driver is loaded at the first login. */
   databases(): Promise<Databases>;
-  /** Standard output for a secret: never a terminal. */
-  secretOutput(): Promise<SecretOutput>;
+  /** Standard output, or another open descriptor, for a secret: never a terminal, but where somebody asked for that. */
+  secretOutput(descriptor?: number, options?: { readonly terminal?: boolean }): Promise<SecretOutput>;
   /** Ends idle connections and the processes that hold libraries, so that the process can end. */
   close(): void;
 }
@@ -176,6 +183,8 @@ export async function createContext(
         end: () => held?.end(peers) ?? Promise.resolve([]),
       };
     },
+    takeSignals: streams.takeSignals ?? (() => () => undefined),
+    startJob: async (request) => (await import('./programs/job.ts')).startJob(request),
     programs: async () => (await import('./programs/programs.ts')).loadPrograms(env),
     openpgp: async () => (await import('./openpgp/openpgp.ts')).loadOpenPgp(),
     pkcs11: async () => {
@@ -193,7 +202,8 @@ export async function createContext(
       };
     },
     databases: async () => (await import('./database/open.ts')).databases,
-    secretOutput: async () => (await import('./ui/secret-output.ts')).createSecretOutput(),
+    secretOutput: async (descriptor, options) =>
+      (await import('./ui/secret-output.ts')).createSecretOutput(descriptor, options),
     close: () => {
       for (const peer of connected) peer.close();
       for (const library of libraries) library.close();

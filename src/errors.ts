@@ -158,9 +158,9 @@ export class QuorateError extends Error {
     return this.#exit ?? ERROR_CODES[this.code];
   }
 
-  /** The same error with another exit status, unless it is that of somebody who cancelled. */
+  /** The same error with another exit status, unless it has one of its own, or somebody cancelled. */
   endingWith(exit: number): QuorateError {
-    if (this.code === 'cancelled') return this;
+    if (this.code === 'cancelled' || this.#exit !== undefined) return this;
     return new QuorateError(this.code, this.message, {
       ...(this.hint === undefined ? {} : { hint: this.hint }),
       faults: this.faults,

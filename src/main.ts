@@ -1,7 +1,7 @@
 import { main } from './cli.ts';
 import { guardProcess } from './process-guard.ts';
 
-const { signal, refusal } = guardProcess(process);
+const { signal, refusal, takeSignals } = guardProcess(process);
 // Who reads may leave early (`quorate help | head`): what is left to say is then said to nobody.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
@@ -22,6 +22,7 @@ if (refusal !== undefined) {
     stdout: process.stdout,
     stderr: process.stderr,
     signal,
+    takeSignals,
   }).then((exit) => {
     process.exitCode = exit;
   });

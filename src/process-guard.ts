@@ -1,7 +1,13 @@
 import { writeFileSync } from 'node:fs';
 
 /** The parts of `process` that are looked at and changed. */
-type Guarded = Pick<NodeJS.Process, 'execArgv' | 'env' | 'on' | 'exit'>;
+type Guarded = Pick<NodeJS.Process, 'execArgv' | 'env' | 'on' | 'off' | 'exit'>;
+
+/** Signals that a program which quorate runs may be sent, by way of quorate. */
+const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGCONT', 'SIGALRM'] as const;
+
+/** Takes all signals that can be taken for `handler`, until what it returns is called. */
+export type TakeSignals = (handler: (signal: NodeJS.Signals) => void) => () => void;
 
 /** Flags that let another process look in, or write the heap to disk. */
 const HOSTILE =
@@ -18,7 +24,12 @@ const HARMLESS =
  * @returns the signal that the first SIGINT or SIGTERM aborts (a second one ends the process at once), and, where Node
  *   was started so that secrets could be read, why nothing is done.
  */
-export function guardProcess(guarded: Guarded): { readonly signal: AbortSignal; readonly refusal: string | undefined } {
+export function guardProcess(guarded: Guarded): {
+  readonly signal: AbortSignal;
+  readonly refusal: string | undefined;
+  /** For a command that runs a program: nothing is aborted, and this process does not end, while signals are taken. */
+  readonly takeSignals: TakeSignals;
+} {
   // Node opens its inspector on SIGUSR1 unless somebody listens (observed on Node 20 to 24).
   guarded.on('SIGUSR1', () => undefined);
   try {
@@ -33,7 +44,17 @@ export function guardProcess(guarded: Guarded): { readonly signal: AbortSignal; 
   };
   guarded.on('SIGINT', stop);
   guarded.on('SIGTERM', stop);
-  return { signal: controller.signal, refusal: refusalOf(guarded) };
+  const takeSignals: TakeSignals = (handler) => {
+    guarded.off('SIGINT', stop);
+    guarded.off('SIGTERM', stop);
+    for (const name of PASSED_ON) guarded.on(name, handler);
+    return () => {
+      for (const name of PASSED_ON) guarded.off(name, handler);
+      guarded.on('SIGINT', stop);
+      guarded.on('SIGTERM', stop);
+    };
+  };
+  return { signal: controller.signal, refusal: refusalOf(guarded), takeSignals };
 }
 
 /** Flags and variables are named, never their values. */

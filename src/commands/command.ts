@@ -1,5 +1,4 @@
 import type { Context } from '../context.ts';
-import type { Exit } from '../errors.ts';
 
 export interface OptionSpec {
   /** The placeholder in help, such as `FILE`; without one the option is a switch. */
@@ -38,8 +37,11 @@ export interface Command<S extends Readonly<Record<string, OptionSpec>> = Readon
   /** By long name without dashes, such as `insecure-plain-shares`. */
   readonly options: S;
   readonly examples: readonly Example[];
-  /** The exit status, 0 when nothing is returned. Throws QuorateError for what failed. */
-  run(context: Context, values: OptionValues<S>, args: readonly string[]): Promise<Exit | undefined>;
+  /**
+   * The exit status, 0 when nothing is returned: quorate's own, or that of a program which it ran. Throws QuorateError for
+   * what failed. A command that has a `format` option of its own is given its value where that is no format of `Output`.
+   */
+  run(context: Context, values: OptionValues<S>, args: readonly string[]): Promise<number | undefined>;
 }
 
 /** Types a command's option values from its specification. */

@@ -21,9 +21,13 @@ export interface SecretOutput {
 
 const BUSY = 10;
 
-export function createSecretOutput(descriptor = 1): SecretOutput {
+/** @param options.terminal whether the person at the terminal has asked to see it. */
+export function createSecretOutput(
+  descriptor = 1,
+  { terminal = false }: { readonly terminal?: boolean } = {},
+): SecretOutput {
   const refuseTerminal = (): void => {
-    if (!isatty(descriptor)) return;
+    if (terminal || !isatty(descriptor)) return;
     throw new QuorateError('terminal-refused', 'a secret is not written to a terminal', {
       hint: 'Send it on with a pipe, or to a file that only you can read.',
     });
@@ -56,7 +60,11 @@ async function writeAll(descriptor: number, bytes: Buffer): Promise<void> {
       offset += bytesWritten;
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-      if (code !== 'EAGAIN') throw new QuorateError('file-invalid', `standard output could not be written: ${code}`);
+      if (code !== 'EAGAIN')
+        throw new QuorateError(
+          'file-invalid',
+          `${descriptor === 1 ? 'standard output' : `descriptor ${descriptor.toString()}`} could not be written: ${code}`,
+        );
       await sleep(BUSY);
     }
   }

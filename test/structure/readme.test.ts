@@ -46,6 +46,10 @@ function wrongArguments(command: Command, words: readonly string[]): string | un
   const positional: string[] = [];
   for (let index = 0; index < words.length; index += 1) {
     const word = words[index] ?? '';
+    if (word === '--') {
+      positional.push(...words.slice(index + 1));
+      break;
+    }
     if (!word.startsWith('-')) {
       positional.push(word);
       continue;

@@ -1,4 +1,5 @@
-import { IDEMPOTENCY, type Setup, type SetupRole } from './schema.ts';
+import { IDEMPOTENCY } from '../idempotency/places.ts';
+import type { Setup, SetupRole } from './schema.ts';
 
 /** The policy of the child token that a lease hangs on: to get it, keep it, end it, and see that it is gone. */
 export const leasePolicy = (role: string): string => `quorate-db-${role}`;

@@ -1,5 +1,6 @@
 import { loginPolicy, leasePolicy, policiesOf, tokenRole } from './policies.ts';
-import { IDEMPOTENCY, portOf, type Setup, type SetupConnection, type SetupLogin } from './schema.ts';
+import { IDEMPOTENCY } from '../idempotency/places.ts';
+import { portOf, type Setup, type SetupConnection, type SetupLogin } from './schema.ts';
 import { statementsOf, usernameTemplate } from './templates.ts';
 
 /** Something that a setup wants to be on the server. */

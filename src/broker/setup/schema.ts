@@ -124,7 +124,4 @@ export type SetupConnection = Setup['connection'];
 export type SetupRole = Setup['roles'][number];
 export type SetupLogin = Setup['login'][number];
 
-/** Where the records of idempotency keys are, and what encrypts them. The same for all mounts of a server. */
-export const IDEMPOTENCY = { kv: 'quorate-db', transit: 'quorate-transit' } as const;
-
 export const portOf = ({ engine, port }: SetupConnection): number => port ?? (engine === 'postgresql' ? 5432 : 3306);

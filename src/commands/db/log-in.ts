@@ -19,10 +19,10 @@ export interface ClusterLogin {
 export async function logIn(
   context: Context,
   choice: ClusterChoice,
-  { unchecked }: { readonly unchecked: boolean },
+  { unchecked, auth: wanted }: { readonly unchecked: boolean; readonly auth?: AuthSettings },
 ): Promise<ClusterLogin> {
   const { peers, config } = await context.cluster(clusterChoice(choice));
-  const auth: AuthSettings = config?.auth ?? { method: 'token' };
+  const auth: AuthSettings = wanted ?? config?.auth ?? { method: 'token' };
   let fault: unknown = new QuorateError('cluster-unknown', 'the cluster has no peers');
   for (const peer of peers) {
     try {
