@@ -127,7 +127,7 @@ export interface Session {
   request(method: Method, path: string, body?: unknown, options?: CallOptions): Promise<Reply>;
   /** `.data` of a GET; throws `denied` (403), `server-error` otherwise. `null` for 404. */
   read(path: string, options?: CallOptions): Promise<unknown>;
-  /** LIST: the keys, empty for 404. */
+  /** The keys below a path (GET with `list=true`), empty for 404. */
   list(path: string, options?: CallOptions): Promise<readonly string[]>;
   /** POST: `.data` of the reply or null (204); throws `denied` or `server-error`. */
   write(path: string, body: unknown, options?: CallOptions): Promise<unknown>;

@@ -39,7 +39,8 @@ export function openSession(host: SessionHost, token: Secret | undefined, namesp
       return dataOf(success(peer.name, 'GET', path, reply).body);
     },
     async list(path, options) {
-      const reply = await request('LIST', path, undefined, options);
+      // The same to both servers as the method LIST, which not everything on the way knows.
+      const reply = await request('GET', path, undefined, { ...options, query: { list: 'true' } });
       if (reply.status === 404) return [];
       return readKeys(peer.name, path, success(peer.name, 'LIST', path, reply).body);
     },

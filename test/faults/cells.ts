@@ -40,10 +40,10 @@ export function peersOf(fault: Fault): 1 | 3 {
 
 /** How many calls that change something a ceremony makes on so many peers, as counted without faults. */
 export const CALLS: Readonly<Record<Kind, Readonly<Record<1 | 3, number>>>> = {
-  'init': { 1: 10, 3: 14 },
+  'init': { 1: 16, 3: 20 },
   'unseal': { 1: 2, 3: 6 },
-  'rotate-root-key': { 1: 14, 3: 14 },
-  'rotate-recovery-key': { 1: 14, 3: 14 },
+  'rotate-root-key': { 1: 16, 3: 16 },
+  'rotate-recovery-key': { 1: 19, 3: 19 },
   'root-token': { 1: 8, 3: 8 },
 };
 

@@ -58,17 +58,23 @@ export class Judge {
   ): Promise<Judgement> {
     const peer = cluster.peers[index];
     if (peer === undefined) throw new Error(`there is no peer ${index.toString()}`);
-    const opens: boolean[] = [];
-    for (const set of sets) {
-      await this.#copy(cluster, index);
-      await this.#cluster.start(0);
-      try {
+    const opens = sets.map(() => false);
+    let running = false;
+    try {
+      // From the last to the first: one that is refused leaves the copy as it was.
+      for (const [at, set] of [...sets.entries()].reverse()) {
+        if (!running) {
+          await this.#copy(cluster, index);
+          await this.#cluster.start(0);
+        }
         const open = this.#recovery ? await this.#recovers(set, token ?? '') : await this.#opens(set);
         if (open && token !== undefined && witness !== undefined) await this.#expect(token, witness);
-        opens.push(open);
-      } finally {
-        await this.#cluster.kill(0);
+        opens[at] = open;
+        running = !open;
+        if (open) await this.#cluster.kill(0);
       }
+    } finally {
+      if (running) await this.#cluster.kill(0);
     }
     return { peer: peer.name, opens };
   }
@@ -116,7 +122,9 @@ export class Judge {
     const nonce = at(started, 'data', 'nonce');
     let last: unknown;
     for (const key of shares.slice(0, threshold)) last = (await put('update', { key, nonce })).body;
-    return at(last, 'data', 'complete') === true;
+    const complete = at(last, 'data', 'complete') === true;
+    if (!complete) await callPeer(this.#cluster, 0, 'DELETE', 'sys/rotate/recovery/init', { token, body: { nonce } });
+    return complete;
   }
 
   async #expect(token: string, witness: string): Promise<void> {

@@ -92,7 +92,7 @@ async function playOne(labs: Labs, job: Job, seed: string): Promise<Played> {
       if (request === 'PUT sys/rotate/root/verify') verifications += 1;
       return verifications === lab.threshold;
     };
-    const outcome = await play(lab, judge, cell, chance, hits);
+    const outcome = await play(lab, judge, cell, chance, hits, last ? 'stop' : undefined);
     const bad = outcome.verdict === 'unknown' || outcome.verdict === 'lost';
     // After a recovery the other peers would have to join anew.
     if (bad || (outcome.by === 'the snapshot' && peers > 1)) await labs.discard(job);

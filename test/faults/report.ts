@@ -42,6 +42,12 @@ export function tableOf(rows: readonly Row[]): string {
   return [line(head), line(widths.map((width) => '-'.repeat(width))), ...cells.map(line)].join('\n');
 }
 
+/** What showed which shares are live, and how often. */
+export function waysOf(played: readonly Played[]): readonly string[] {
+  const ways = played.flatMap(({ by }) => by ?? []);
+  return [...new Set(ways)].sort().map((way) => `${ways.filter((one) => one === way).length.toString()} ${way}`);
+}
+
 /** How many trials there were, and whether any ended in what must not be. */
 export function failed(played: readonly Played[]): readonly Played[] {
   return played.filter(({ verdict }) => verdict === 'unknown' || verdict === 'lost');

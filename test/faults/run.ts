@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { endAll } from '../support/at-end.ts';
 import { cellsOf } from './cells.ts';
-import { cellJobs, killJobs, playAll } from './play.ts';
-import { failed, lineOf, rowsOf, tableOf } from './report.ts';
+import { cellJobs, killJobs, KILLS, playAll } from './play.ts';
+import { failed, lineOf, rowsOf, tableOf, waysOf } from './report.ts';
 
 /*
  * npm run faults -- [--trials N] [--seed S] [--only CELLS] [--kills K] [--lanes L] [--format table|json]
@@ -50,7 +50,15 @@ async function main(): Promise<void> {
   console.error(
     `${played.length.toString()} trials in ${minutes} minutes, ${bad.toString()} unknown or lost; --seed ${seed}`,
   );
+  const ways = waysOf(played.filter(({ name }) => name.startsWith(KILLS)));
+  if (ways.length > 0) console.error(`after the kills: ${ways.join('; ')}`);
   if (bad > 0) process.exitCode = 1;
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    void endAll().finally(() => process.exit(130));
+  });
 }
 
 main()

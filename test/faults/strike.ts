@@ -17,8 +17,12 @@ export interface Strike {
   over: () => Promise<void>;
 }
 
-/** From its forwarding to a reply, on an idle machine, a call takes so many milliseconds. */
-const CALL = 30;
+/** A call takes some milliseconds on an idle machine, and tenths of a second on a busy one: each order is as likely. */
+const LONGEST = 300;
+const moment = (chance: Chance): number => LONGEST ** chance.fraction();
+/** In multiples of what the call before it took: the last call of a rotation takes longer, and writes at its end. */
+const EARLIEST = 0.3;
+const LATEST = 2.5;
 
 /** Has `fault` strike the call that `hits` says yes to. */
 export function arm(
@@ -29,6 +33,8 @@ export function arm(
 ): Strike {
   let pid = 0;
   const going: Promise<unknown>[] = [];
+  /** Milliseconds of the last call of the kind that may be the last of a rotation. */
+  let took = 0;
   const kill = (signal: NodeJS.Signals): Promise<void> => {
     try {
       process.kill(pid, signal);
@@ -68,7 +74,7 @@ export function arm(
           after: () => kill('SIGKILL'),
         };
       case 'quorate killed': {
-        const delay = chance.below(3 * CALL);
+        const delay = moment(chance);
         return {
           kind: 'around',
           meanwhile: () => {
@@ -77,7 +83,7 @@ export function arm(
         };
       }
       case 'leader steps down': {
-        const delay = chance.below(CALL);
+        const delay = moment(chance);
         return {
           kind: 'around',
           meanwhile: () => {
@@ -86,7 +92,9 @@ export function arm(
         };
       }
       case 'leader killed': {
-        const delay = chance.below(CALL);
+        const fraction = chance.fraction();
+        const like = took;
+        const delay = like === 0 ? LONGEST ** fraction : like * (EARLIEST + (LATEST - EARLIEST) * fraction);
         let leader = 0;
         return {
           kind: 'around',
@@ -119,7 +127,21 @@ export function arm(
   lab.watcher = (request) => {
     if (!changes(request)) return undefined;
     strike.calls += 1;
-    if (strike.request !== undefined || !hits(request, strike.calls - 1)) return undefined;
+    if (strike.request !== undefined) return undefined;
+    if (!hits(request, strike.calls - 1)) {
+      if (!request.endsWith('/verify')) return undefined;
+      let start = 0;
+      return {
+        kind: 'around',
+        meanwhile: () => {
+          start = performance.now();
+        },
+        after: () => {
+          took = performance.now() - start;
+          return Promise.resolve();
+        },
+      };
+    }
     strike.request = request;
     return wire();
   };

@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { callPeer, reseal, startAll, startOver, waitForAll } from '../support/cluster.ts';
 import { attemptOf, rootAccessors } from '../support/quorum.ts';
 import { underWay } from '../support/rotation.ts';
@@ -43,12 +44,14 @@ export async function play(
   { kind, fault }: { readonly kind: Kind; readonly fault: Fault },
   chance: Chance,
   hits: (request: string, number: number) => boolean,
+  stop?: 'stop',
 ): Promise<Outcome> {
   const first = await prepare(lab, kind);
   const before = lab.shares;
   const known = (await lab.records()).length;
   const strike = arm(lab, fault, chance, hits);
-  const givesUp = chance.fraction() < 0.3;
+  // Where a failure has changed nothing, people may as well stop as go on.
+  const givesUp = chance.fraction() < 0.3 || stop === 'stop';
   const screens: string[] = [];
   const commands: string[] = [];
   let failed = 0;
@@ -117,7 +120,7 @@ async function prepare(lab: Lab, kind: Kind): Promise<readonly string[]> {
     lab.shares = new Map();
     return ['ceremony', 'run', await lab.script('init', initScript(lab))];
   }
-  await startAll(lab.cluster);
+  await attend(lab, true);
   if (lab.rootToken === '') await lab.start();
   await lab.ready();
   await lab.write(`before ${Date.now().toString()}`);
@@ -179,7 +182,7 @@ async function follow(
   }
   const inDoubt = /^!! {2}/m.test(screen);
   const down = lab.cluster.peers.some(({ pid }) => pid === undefined);
-  await startAll(lab.cluster);
+  await attend(lab, !inDoubt);
   // What was printed comes first; only when that leads no further do people look at what is sealed.
   const resumed = last[1] === 'resume' && code !== undefined;
   if (resumed && kind !== 'init' && kind !== 'unseal' && !inDoubt && lab.seal === undefined && (await anySealed(lab)))
@@ -188,6 +191,27 @@ async function follow(
   const record = own.at(-1);
   return record === undefined ? first : ['ceremony', 'resume', record];
 }
+
+/** Servers that are down are started, and those that hang are restarted, where that is not forbidden. */
+async function attend(lab: Lab, mayRestart: boolean): Promise<void> {
+  const { cluster } = lab;
+  await startAll(cluster).catch(() => startAll(cluster));
+  if (!mayRestart) return;
+  for (const index of cluster.peers.keys()) {
+    const answers = await Promise.race([
+      callPeer(cluster, index, 'GET', 'sys/seal-status').then(
+        () => true,
+        () => false,
+      ),
+      sleep(HANGS, false),
+    ]);
+    if (answers) continue;
+    await cluster.kill(index);
+    await cluster.start(index);
+  }
+}
+
+const HANGS = 10_000;
 
 async function liveBy(lab: Lab, record: string | undefined): Promise<string | undefined> {
   if (record === undefined) return undefined;
