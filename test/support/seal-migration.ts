@@ -19,8 +19,8 @@ export function administering(live: LiveCluster, stanzas: Stanzas): (say: string
     const index = live.cluster.peers.findIndex((peer) => peer.name === name);
     if (index < 0) return;
     const [doing = ''] = say.split(' Should it not start');
-    const fresh = /(?:Put|Have) the (\w+) stanza/.exec(doing)?.[1];
-    const disabled = /the (\w+) stanza with disabled/.exec(doing)?.[1];
+    const fresh = /(?:Put|Have) the ([\w-]+) stanza/.exec(doing)?.[1];
+    const disabled = /the ([\w-]+) stanza with disabled/.exec(doing)?.[1];
     const text = [
       ...(fresh === undefined || fresh === disabled ? [] : [stanzas(fresh, false)]),
       ...(disabled === undefined ? [] : [stanzas(disabled, true)]),

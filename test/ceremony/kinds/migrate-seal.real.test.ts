@@ -1,40 +1,34 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { RecordLine } from '../../../src/ceremony/record/events.ts';
 import type { Roster } from '../../../src/ceremony/roster/schema.ts';
+import { pluginStanza } from '../../../src/kms/install.ts';
 import { staticSeal } from '../../support/auto-unseal.ts';
 import {
   callPeer,
   initialisedCluster,
   type LiveCluster,
   reseal,
-  sharedCluster,
   unsealAll,
   waitForAll,
   waitForVoters,
 } from '../../support/cluster.ts';
 import { eventsOf, faultsOf } from '../../support/completion.ts';
 import { at } from '../../support/http.ts';
+import { installed, oneToken, sealTokens, type Stanza } from '../../support/kms.ts';
 import { codeOf, prepareRotation, type RotationCeremony, rosterOf, type RotationTest } from '../../support/rotation.ts';
 import { leader } from '../../support/rotation-faults.ts';
 import { administering, type Stanzas } from '../../support/seal-migration.ts';
+import { softHsm } from '../../support/softhsm.ts';
 import { waitUntil } from '../../support/wait.ts';
 
 const HOLDERS = ['Alice', 'Bo', 'Cleo'];
 const KEPT = 'quorate/data/kept';
 
-/** A key service: another OpenBao, whose transit engine encrypts for the seal. */
-async function keyService(): Promise<Stanzas> {
-  const live = await initialisedCluster({ peers: 1, shares: 1, threshold: 1 });
-  const post = (path: string, body: Record<string, unknown>): Promise<unknown> =>
-    callPeer(live.cluster, 0, 'POST', path, { token: live.rootToken, body });
-  await post('sys/mounts/transit', { type: 'transit' });
-  await post('transit/keys/unseal', {});
-  return (type, disabled) => {
-    const extra = disabled ? '  disabled = "true"\n' : '';
-    if (type === 'static') return staticSeal('one', extra);
-    const address = live.cluster.peers[0]?.address ?? '';
-    return `seal "transit" {\n  address = "${address}"\n  token = "${live.rootToken}"\n  key_name = "unseal"\n  mount_path = "transit/"\n  tls_ca_cert = "${live.cluster.caFile}"\n${extra}}\n`;
-  };
+const HSM = 'quorate-kms';
+
+function hsmSeal(stanza: Stanza): string {
+  const lines = Object.entries(stanza).map(([key, value]) => `  ${key} = ${JSON.stringify(value)}`);
+  return [`seal "${HSM}" {`, ...lines, '}', ''].join('\n');
 }
 
 /** All servers start cold: a seal opens its own, shares the others; what was written at the start is read. */
@@ -52,12 +46,18 @@ function finals(events: readonly RecordLine[]): readonly unknown[] {
 }
 
 describe('migrate-seal on three peers', () => {
-  const shared = sharedCluster({ voters: true });
   let live: LiveCluster;
   let roster: Roster;
   let stanzas: Stanzas;
   beforeAll(async () => {
-    [live, stanzas] = [shared(), await keyService()];
+    const [plugin, hsm] = await Promise.all([installed(), softHsm()]);
+    const [token] = await sealTokens(hsm, 'hsm-a');
+    if (token === undefined) throw new Error('no token');
+    stanzas = (type, disabled) =>
+      type === 'static'
+        ? staticSeal('one', disabled ? '  disabled = "true"\n' : '')
+        : hsmSeal(oneToken(token, disabled ? { disabled: 'true' } : {}));
+    live = await initialisedCluster({ voters: true, extra: pluginStanza(plugin).join('\n'), environment: hsm.env });
     roster = await rosterOf(live, HOLDERS);
     const body = { data: { written: 'before' } };
     await waitUntil('it is written', async () => {
@@ -76,7 +76,7 @@ describe('migrate-seal on three peers', () => {
     });
 
   it('is refused where the seal is another, and before anything was changed', async () => {
-    const ceremony = await prepare('static', 'transit');
+    const ceremony = await prepare('static', HSM);
     expect(await codeOf(ceremony.start())).toBe('preflight-failed');
     expect(await codeOf((await prepare('shamir', 'shamir')).start())).toBe('document-invalid');
   });
@@ -124,10 +124,10 @@ describe('migrate-seal on three peers', () => {
     await opensCold(live, 'static');
   });
 
-  it('goes from one seal to another, although the old leader is killed and not stepped down', async () => {
+  it('goes from that seal to an HSM, although the old leader is killed and not stepped down', async () => {
     const administer = administering(live, stanzas);
     let acts = 0;
-    const ceremony = await prepare('static', 'transit', {
+    const ceremony = await prepare('static', HSM, {
       onAct: async (say) => {
         acts += 1;
         if (acts === 2) await live.cluster.kill(await leader(live));
@@ -139,7 +139,7 @@ describe('migrate-seal on three peers', () => {
         );
         if (!(await started))
           await administer(
-            `Put the transit stanza, and the static stanza with disabled = "true", into the configuration of the server of ${name}.`,
+            `Put the ${HSM} stanza, and the static stanza with disabled = "true", into the configuration of the server of ${name}.`,
           );
       },
     });
@@ -152,7 +152,7 @@ describe('migrate-seal on three peers', () => {
   });
 
   it('goes back to shares', async () => {
-    const ceremony = await prepare('transit', 'shamir');
+    const ceremony = await prepare(HSM, 'shamir');
     await ceremony.start();
     expect(await faultsOf(ceremony.folder)).toEqual([]);
     const events = await eventsOf(ceremony.folder);
