@@ -25,12 +25,16 @@ export interface Custodian extends Pick<MadeUpCustodian, 'name' | 'gnupgHome' | 
   readonly shareFile: string;
 }
 
-export interface Apart {
-  readonly live: LiveCluster;
+export interface Desk {
   /** The administrator's folder. */
   readonly desk: string;
   /** Where invitations and receipts lie. */
   readonly handover: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface Apart extends Desk {
+  readonly live: LiveCluster;
   readonly people: readonly [Custodian, Custodian, Custodian];
   readonly crew: readonly MadeUpCustodian[];
 }
@@ -106,9 +110,9 @@ export async function writeScript(
 }
 
 /** The administrator's `quorate ARGS --apart handover`, in a terminal. */
-export function administrate({ desk }: Apart, ...args: readonly string[]): TestTerminal {
+export function administrate({ desk, env = {} }: Desk, ...args: readonly string[]): TestTerminal {
   const command = [MAIN, ...args, '--apart', 'handover'];
-  return openTerminal(process.execPath, command, { cwd: desk, columns: 80, rows: 400 });
+  return openTerminal(process.execPath, command, { cwd: desk, columns: 80, rows: 400, env });
 }
 
 /** A custodian's `quorate ceremony join`, in a terminal of their own. */
@@ -129,7 +133,7 @@ export interface Invited {
 }
 
 /** The newest invitation for a step that is none of `seen`; it joins them. */
-export async function invitationTo({ handover }: Apart, step: string, seen: Set<string> = new Set()): Promise<Invited> {
+export async function invitationTo({ handover }: Desk, step: string, seen: Set<string> = new Set()): Promise<Invited> {
   const found = await waitUntil(
     `there is an invitation for ${step}`,
     async () => {
@@ -174,14 +178,15 @@ export async function receiptOf({ home }: Custodian, { ceremony, step }: Invitat
 }
 
 /** Puts a receipt where the administrator looks. */
-export async function handIn({ handover }: Apart, file: string, as = file.split('/').at(-1) ?? ''): Promise<void> {
+export async function handIn({ handover }: Desk, file: string, as = file.split('/').at(-1) ?? ''): Promise<void> {
   await cp(file, join(handover, as));
 }
 
 /** No form of these shares was ever on the screen. */
 export function expectNothingOf(terminal: TestTerminal, ...secrets: readonly string[]): void {
   const seen = terminal.raw().toString('latin1');
-  for (const hex of secrets) for (const form of formsOf(hex)) expect(seen).not.toContain(form);
+  for (const hex of secrets.filter((one) => one !== ''))
+    for (const form of formsOf(hex)) expect(seen).not.toContain(form);
 }
 
 /** A question that waits for its answer; those that have theirs begin with a tick. */

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isQuorateError } from '../../errors.ts';
+import { recordDeadline } from '../deadline.ts';
 import type { Run } from '../kind.ts';
 import type { ShareSet } from '../rotation/share-set.ts';
 import { type PeerSurvey, describeState, surveyPeers } from '../survey.ts';
@@ -45,6 +47,9 @@ export async function unsealApart(
       task: { give: 'unseal', nonce: randomBytes(16).toString('hex'), peers: names },
       set,
       look: watch(survey, names, joinTimeout),
+    }).catch(async (error: unknown) => {
+      if (isQuorateError(error, 'deadline-passed')) await forget(run, sealed);
+      throw error;
     });
     if (kind === 'fell') {
       await run.record({ event: 'share.refused', reason: 'shares-wrong' });
@@ -57,6 +62,17 @@ export async function unsealApart(
     unsealed: after.filter(isOpen).map(({ peer }) => peer.name),
     left: after.filter((one) => !isOpen(one)).map((one) => ({ peer: one.peer.name, why: describeState(one) })),
   };
+}
+
+/** When people leave, no share of theirs stays behind in a server. */
+async function forget(run: Run, sealed: readonly PeerSurvey[]): Promise<void> {
+  await recordDeadline(run, 'the unseal attempts are reset');
+  for (const { peer } of sealed) {
+    await peer.resetUnseal().catch((error: unknown) => {
+      if (!isQuorateError(error)) throw error;
+      run.people.say(`  ${error.message}: its attempt may still wait.`);
+    });
+  }
 }
 
 const isOpen = ({ state }: PeerSurvey): boolean => state === 'active' || state === 'standby';

@@ -1,9 +1,11 @@
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   administrate,
   type Apart,
   asks,
+  type Custodian,
   expectNothingOf,
   handIn,
   invitationTo,
@@ -12,10 +14,12 @@ import {
   layApart,
   receiptOf,
 } from '../../support/apart.ts';
-import { sharedCluster } from '../../support/cluster.ts';
-import { lastRecord } from '../../support/desk.ts';
+import { initScriptText } from '../../support/ceremony.ts';
+import { freshCluster, sharedCluster, temporaryFolder, unsealAll } from '../../support/cluster.ts';
+import { madeUpCustodians } from '../../support/custodians.ts';
+import { lastRecord, layDesk } from '../../support/desk.ts';
 import { quorate } from '../../support/quorate.ts';
-import { OPEN, sealAgain, standings } from '../../support/sealed.ts';
+import { OPEN, SEALED, sealAgain, standings } from '../../support/sealed.ts';
 
 /** Custodians in processes and terminals of their own, and an administrator who never sees a share. */
 
@@ -76,5 +80,67 @@ describe('an unseal', () => {
     expect(lines.at(-1)).toMatchObject({ event: 'ceremony.closed', result: 'complete' });
     const verified = await quorate(['ceremony', 'verify', folder], { cwd: apart.desk });
     expect(verified.stderr).not.toContain('record-invalid');
+  });
+});
+
+describe('a seal', () => {
+  it('comes after custodians have shown at home that they could unseal again', async () => {
+    const [alice, bo, cleo] = apart.people;
+    await unsealAll(shared());
+    const desk = administrate(apart, 'seal');
+    const quorum = await invitationTo(apart, 'quorum');
+    const wrong = joins(alice, quorum.file, '--words', quorum.words, '--share-file', cleo.shareFile);
+    expect((await wrong.exit).code).toBe(5);
+    expect(wrong.screen()).toContain("Cleo's share, not Alice's");
+    const others = joins(bo, quorum.file, '--words', quorum.words.replace(/^\S+/, 'aardvark'));
+    expect((await others.exit).code).toBe(5);
+    expect(others.screen()).toContain('invitation-invalid');
+    for (const person of [alice, bo]) await handIn(apart, await joinWith(person, quorum));
+    expect((await desk.exit).code, desk.screen()).toBe(0);
+    expect(await standings(shared())).toEqual([SEALED, SEALED, SEALED]);
+    expectNothingOf(desk, ...shared().shares);
+  });
+});
+
+describe('an init', () => {
+  it('has every custodian prove their share at home, and unseals with them', async () => {
+    const [cluster, crew, base] = await Promise.all([
+      freshCluster({ peers: 1 }),
+      madeUpCustodians('Alice', 'Bo', 'Erin'),
+      temporaryFolder(),
+    ]);
+    const desk = { desk: base, handover: join(base, 'handover'), env: { GNUPGHOME: crew[2]?.gnupgHome ?? '' } };
+    await mkdir(desk.handover);
+    const described = {
+      prod: { peers: cluster.peers.map(({ name, address }) => ({ name, address })), ca: cluster.caFile },
+    };
+    await layDesk(base, described);
+    const custodians = crew.slice(0, 2).map(({ name, pgpFile, fingerprint, sshFingerprint }) => ({
+      name,
+      pgp: { file: pgpFile, fingerprint },
+      ssh: { fingerprint: sshFingerprint },
+    }));
+    const script = initScriptText(crew, { cluster: 'prod', shares: 2, custodians, audit: 'none' });
+    await writeFile(join(base, 'init.yaml'), script);
+    const config = await readFile(join(base, 'quorate.yaml'), 'utf8');
+    await writeFile(join(base, 'quorate.yaml'), `${config}policy: { shortest-key-validity-days: 0 }\n`);
+    const people: Custodian[] = [];
+    for (const { name, gnupgHome, sshKeyFile } of crew.slice(0, 2)) {
+      const home = join(base, `at-${name}`);
+      await mkdir(home);
+      await layDesk(home, described);
+      people.push({ name, gnupgHome, sshKeyFile, home, share: '', shareFile: join(home, 'issued.pgp') });
+    }
+    const terminal = administrate(desk, 'ceremony', 'run', 'init.yaml');
+    const prove = await invitationTo(desk, 'prove');
+    await Promise.all(
+      people.map(async (one) => {
+        await handIn(desk, await joinWith(one, prove, '--keep', one.shareFile));
+      }),
+    );
+    const unseal = await invitationTo(desk, 'unseal');
+    for (const person of people) await handIn(desk, await joinWith(person, unseal));
+    expect((await terminal.exit).code, terminal.screen()).toBe(0);
+    expect(await standings({ cluster })).toEqual([OPEN]);
   });
 });
