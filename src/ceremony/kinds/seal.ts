@@ -2,10 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
 import { isQuorateError, QuorateError } from '../../errors.ts';
 import type { Peer, Session } from '../../vault/peer.ts';
+import { showApart } from '../apart/showing.ts';
 import { askForShare } from '../asking.ts';
 import type { Kind, Run, Step } from '../kind.ts';
 import { liveFindings } from '../live-checks.ts';
 import { freeingOnError, freeLock, lockStep, withActive } from '../lock-steps.ts';
+import { presentShares } from '../rotation/share-set.ts';
 import { COMMON, participantFaults } from '../script.ts';
 import { surveyPeers } from '../survey.ts';
 
@@ -119,8 +121,11 @@ async function showShares(run: Run): Promise<void> {
     });
     return;
   }
-  const taken = new Map<string, string>();
   const { threshold } = roster;
+  const taken = new Map(
+    run.apart === undefined ? [] : await showApart(run, run.apart, presentShares(run, 'the shares'), threshold),
+  );
+  if (run.apart !== undefined && taken.size < threshold) throw tooFew(taken.size, threshold);
   while (taken.size < threshold) {
     const given = await askForShare(
       run,
@@ -137,13 +142,7 @@ async function showShares(run: Run): Promise<void> {
       { roster, unlistedShare: false },
     );
     if (given === null) {
-      throw new QuorateError(
-        'ceremony-interrupted',
-        `${taken.size.toString()} of ${threshold.toString()} custodians have shown their share; nothing was sealed`,
-        {
-          hint: 'Resume the ceremony when enough are there. In an emergency: --without-quorum.',
-        },
-      );
+      throw tooFew(taken.size, threshold);
     }
     const { share, admission } = given;
     share.bytes.wipe();
@@ -159,6 +158,14 @@ async function showShares(run: Run): Promise<void> {
     finding: `${[...taken.values()].join(', ')} have the shares that unseal; compared with the roster, and not sent`,
     facts: { shown: taken.size, threshold, generation: roster.generation },
   });
+}
+
+function tooFew(shown: number, threshold: number): QuorateError {
+  return new QuorateError(
+    'ceremony-interrupted',
+    `${shown.toString()} of ${threshold.toString()} custodians have shown their share; nothing was sealed`,
+    { hint: 'Resume the ceremony when enough are there. In an emergency: --without-quorum.' },
+  );
 }
 
 function sealStep(script: SealScript): Step {
@@ -231,9 +238,9 @@ async function sealAll(run: Run, sessions: ReadonlyMap<Peer, Session>): Promise<
 async function sealPeer(run: Run, session: Session): Promise<string | undefined> {
   const { peer } = session;
   try {
-    const { status, errors } = await session.request('POST', 'sys/seal', {});
+    const { status, errors } = await session.inNamespace('').request('POST', peer.sealPath, {});
     if (status === 204 || status === 200) {
-      await run.record({ event: 'write', peer: peer.name, request: 'POST sys/seal', fields: [], status });
+      await run.record({ event: 'write', peer: peer.name, request: `POST ${peer.sealPath}`, fields: [], status });
       return undefined;
     }
     return `${status.toString()}${errors.length === 0 ? '' : ` ${errors.join('; ')}`}`;
