@@ -55,6 +55,7 @@ export interface Health {
 
 export interface Leader {
   readonly haEnabled: boolean;
+  /** It leads, and serves as the leader. */
   readonly isSelf: boolean;
   /** Absent while there is no leader. */
   readonly leaderAddress?: string;

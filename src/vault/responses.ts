@@ -60,11 +60,17 @@ export function readHealth(name: string, status: number, body: unknown, localTim
 export function readLeader(name: string, body: unknown): Leader {
   const it = new Fields(payload(body));
   const leaderAddress = it.textIfAny('leader_address');
+  const activeTime = it.textIfAny('active_time');
+  const haEnabled = it.flag('ha_enabled');
+  const elected = it.flagIfAny('is_self');
+  // Between its election and the moment from which it serves, a leader tells the zero time (both servers).
+  const serves = activeTime?.startsWith('0001-') !== true;
   const appliedIndex = it.countIfAny('raft_applied_index');
   const committedIndex = it.countIfAny('raft_committed_index');
   const leader = {
-    haEnabled: it.flag('ha_enabled'),
-    isSelf: it.flagIfAny('is_self'),
+    haEnabled,
+    isSelf: elected && serves,
+    ...(elected && serves && activeTime !== undefined ? { activeTime } : {}),
     ...(leaderAddress === undefined ? {} : { leaderAddress }),
     ...(appliedIndex === undefined ? {} : { appliedIndex }),
     ...(committedIndex === undefined ? {} : { committedIndex }),

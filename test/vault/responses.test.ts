@@ -75,6 +75,16 @@ describe('the others', () => {
     );
   });
 
+  it('takes a leader for one from when it serves, and tells since when', () => {
+    const leads = (time: string) => readLeader('p', { ha_enabled: true, is_self: true, active_time: time });
+    expect(leads('0001-01-01T00:00:00Z')).toEqual({ haEnabled: true, isSelf: false });
+    expect(leads('2026-11-01T00:00:00Z')).toEqual({
+      haEnabled: true,
+      isSelf: true,
+      activeTime: '2026-11-01T00:00:00Z',
+    });
+  });
+
   it('takes recovery shares where there are some', () => {
     expect(readInit({ keys: [], keys_base64: [], recovery_keys_base64: ['r'], root_token: 't' })?.shares).toEqual([
       'r',

@@ -13,6 +13,7 @@ import type { SealedPeer } from './unsealing.ts';
 const POLL = 500;
 /** With all peers just restarted. */
 const ELECTION = 30_000;
+const NOBODY = 5000;
 const LOOK_TIMEOUT = 5000;
 
 export interface Left {
@@ -102,13 +103,13 @@ function wholeNamespace(run: Pick<Run, 'cluster' | 'signal'>, namespace: string)
 
 /** The active server, whatever the namespace's state is. After an unseal or a fail-over the peers elect one first. */
 async function leading({ cluster, signal }: Pick<Run, 'cluster' | 'signal'>): Promise<Peer> {
-  const deadline = Date.now() + ELECTION;
+  const start = Date.now();
   for (;;) {
     const says = await Promise.all(cluster.peers.map((peer) => leads(peer, signal)));
     const peer = cluster.peers[says.indexOf(true)];
     if (peer !== undefined) return peer;
-    // Nobody is there who could be elected.
-    if (says.every((one) => one === undefined) || Date.now() > deadline) break;
+    // A peer that was just unsealed may refuse to answer at first; after a while nobody is there who could be elected.
+    if (Date.now() - start > (says.every((one) => one === undefined) ? NOBODY : ELECTION)) break;
     await sleep(POLL, undefined, { signal });
   }
   throw new QuorateError('not-ready', 'no peer leads the cluster', {
