@@ -1,10 +1,13 @@
 import { resolve } from 'node:path';
 import { mkdtemp, realpath } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EXIT, QuorateError } from '../errors.ts';
 import { readText } from '../files.ts';
+import type { Context } from '../context.ts';
 import type { Rehearsal } from '../rehearsal/rehearse.ts';
+import type { MadeUpSeal } from '../rehearsal/seal.ts';
 import { ceremonyTools, quorateBuild } from './ceremony-setting.ts';
 import { defineCommand } from './command.ts';
 
@@ -15,6 +18,11 @@ export const command = defineCommand({
     keep: { description: 'leave the cluster running, for practice' },
     stop: { value: 'DIR', description: 'end a cluster that was kept, and delete its folder' },
     interactive: { description: 'play the custodians yourself' },
+    seal: {
+      value: 'SEAL',
+      choices: ['shamir', 'pkcs11', '2-of-3'],
+      description: 'what opens the servers: shares (default), or SoftHSM tokens made for this, one or any two of three',
+    },
     directory: {
       value: 'DIR',
       description: 'where everything goes; must be new or empty (default: a new temporary folder)',
@@ -30,6 +38,7 @@ export const command = defineCommand({
       text: 'the script that you are going to run, with made-up keys',
     },
     { command: 'quorate rehearse --interactive --keep', text: 'play it, and practise on the cluster that stays' },
+    { command: 'quorate rehearse --seal 2-of-3', text: 'with three made-up HSMs, one of which breaks; needs SoftHSM' },
     { command: 'quorate rehearse --stop /tmp/quorate-x1y2', text: 'end the kept cluster' },
   ],
   async run(context, values, args) {
@@ -82,6 +91,7 @@ export const command = defineCommand({
       progress: (title, work) => output.progress(title, work),
       signal,
       keep: values.keep === true,
+      ...(values.seal === undefined || values.seal === 'shamir' ? {} : { makeSeal: sealMaker(context, values.seal) }),
       ...(values.interactive === true ? { play: (homes) => createRoom(context, programs, { homes }) } : {}),
     });
     output.result(toJson(rehearsal), () => lines(rehearsal, Date.now() - started));
@@ -89,19 +99,44 @@ export const command = defineCommand({
   },
 });
 
+function sealMaker(context: Context, kind: string): (folder: string) => Promise<MadeUpSeal> {
+  return async (folder) => {
+    const [{ makeSeal }, { installPlugin, pluginStanza }, { librariesHere }] = await Promise.all([
+      import('../rehearsal/seal.ts'),
+      import('../kms/install.ts'),
+      import('../hsm/places.ts'),
+    ]);
+    const softHsm = librariesHere(existsSync).find(({ vendor }) => vendor === 'SoftHSM');
+    if (softHsm === undefined) {
+      throw new QuorateError('program-missing', 'a rehearsal with an HSM needs SoftHSM, and its library is not here', {
+        hint: 'Install softhsm2 (Debian, Ubuntu) or softhsm (Fedora).',
+      });
+    }
+    return makeSeal(kind === 'pkcs11' ? 'pkcs11' : '2-of-3', folder, {
+      pkcs11: await context.pkcs11(),
+      module: softHsm.path,
+      install: async (plugins) => pluginStanza(await installPlugin({ folder: plugins, node: process.execPath })),
+    });
+  };
+}
+
 function toJson({ kept, unsealRecord, ...rehearsal }: Rehearsal): Record<string, unknown> {
-  return { ...rehearsal, unsealRecord, kept };
+  return { ...rehearsal, ...(unsealRecord === undefined ? {} : { unsealRecord }), kept };
 }
 
 function lines(rehearsal: Rehearsal, milliseconds: number): string[] {
   const { directory, record, unsealRecord, report, verified, kept, shares, threshold } = rehearsal;
+  const opened =
+    unsealRecord === undefined
+      ? `three peers opened by their HSMs, and ${shares.toString()} custodians hold recovery shares`
+      : `${threshold.toString()} of ${shares.toString()} custodians opened three peers`;
   return [
     '',
-    `REHEARSAL complete in ${Math.round(milliseconds / 1000).toString()} s: ${threshold.toString()} of ${shares.toString()} custodians opened three peers`,
+    `REHEARSAL complete in ${Math.round(milliseconds / 1000).toString()} s: ${opened}`,
     '',
     `  record     ${record}`,
     `  report     ${report}   (open it in a browser)`,
-    `  unseal     ${unsealRecord}`,
+    ...(unsealRecord === undefined ? [] : [`  unseal     ${unsealRecord}`]),
     `  roster     ${rehearsal.roster}`,
     `  verified   ${verified ? 'yes: chain, outputs, and the signatures of everybody' : 'NO'}`,
     '',

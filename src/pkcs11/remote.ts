@@ -42,7 +42,10 @@ export interface Pkcs11 {
    * process is gone. The PIN goes to it through a pipe.
    * @throws QuorateError as `openLibrary`.
    */
-  open(path: string, options?: { readonly timeout?: number }): Promise<RemoteLibrary>;
+  open(
+    path: string,
+    options?: { readonly timeout?: number; readonly env?: Readonly<Record<string, string>> },
+  ): Promise<RemoteLibrary>;
   /** See `token.ts`. */
   parseSlot(text: string): bigint | undefined;
 }

@@ -28,6 +28,8 @@ export interface ClusterOptions {
   readonly listener?: string;
   /** Variables for the servers, besides PATH and HOME: they get no other. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Called with the folder once it is there: what has to lie in it before a server starts, and what follows from that. */
+  readonly prepare?: (folder: string) => Promise<Pick<ClusterOptions, 'seal' | 'environment'>>;
   readonly signal?: AbortSignal;
 }
 
@@ -82,11 +84,12 @@ export interface ThrowawayCluster {
  * @throws QuorateError `file-exists` when the folder is not empty, `program-failed` with the end of a server's log,
  *   `cancelled`. Then no server is left, and a folder that was made here is gone.
  */
-export async function startCluster(options: ClusterOptions): Promise<ThrowawayCluster> {
-  const folder = await emptyFolder(options.folder);
+export async function startCluster(given: ClusterOptions): Promise<ThrowawayCluster> {
+  const folder = await emptyFolder(given.folder);
   const watchdog = await Watchdog.start();
   let cluster: Cluster | undefined;
   try {
+    const options = { ...given, ...(await given.prepare?.(folder)) };
     const names = Array.from({ length: options.peers ?? 3 }, (_, index) => `peer-${(index + 1).toString()}`);
     await layOut(folder, names);
     for (let tries = 1; ; tries += 1) {

@@ -1,5 +1,6 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Policy } from '../config.ts';
 import { type CeremonyOutcome, type CeremonySetting, startCeremony } from '../ceremony/engine.ts';
 import { shareFile } from '../ceremony/kinds/init/initialise.ts';
@@ -12,15 +13,18 @@ import { signRecord } from '../ceremony/record/signatures.ts';
 import { verifyFolder } from '../ceremony/record/verify.ts';
 import { loadRoster } from '../ceremony/roster/roster.ts';
 import type { CeremonyTools } from '../ceremony/tools.ts';
+import { QuorateError } from '../errors.ts';
 import { readText } from '../files.ts';
 import type { Programs } from '../programs/programs.ts';
 import type { Peer } from '../vault/peer.ts';
 import { startCluster, type ThrowawayCluster } from './cluster.ts';
 import { createCustodians, type MadeUpCustodian, type MadeUpCustodians } from './custodians.ts';
 import { madeUpPeople } from './people.ts';
+import type { MadeUpSeal } from './seal.ts';
 import { type Cast, castOf, REHEARSAL_CLUSTER, rehearsalScript, unsealScriptText } from './script.ts';
 
 const SECRET_ID_FILE = 'ceremony-login.secret-id';
+const OPEN_LIMIT = 60_000;
 
 export interface RehearsalOptions {
   /** Empty, or not there: everything goes in it. */
@@ -42,6 +46,8 @@ export interface RehearsalOptions {
   readonly play?: (homes: ReadonlyMap<string, string>) => People;
   /** Leaves the cluster running. */
   readonly keep: boolean;
+  /** Makes a seal by made-up HSMs in a folder; without it custodians unseal. */
+  readonly makeSeal?: (folder: string) => Promise<MadeUpSeal>;
 }
 
 export interface Rehearsal {
@@ -53,7 +59,8 @@ export interface Rehearsal {
   readonly roster: string;
   /** The folder of the init's record, and of the unseal's. */
   readonly record: string;
-  readonly unsealRecord: string;
+  /** Not under a seal of HSMs, which opens by itself. */
+  readonly unsealRecord?: string;
   readonly report: string;
   readonly verified: boolean;
   readonly kept: boolean;
@@ -68,7 +75,16 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
   const { directory, signal, programs, say } = options;
   const cast = await castOf(options.script.text, options.script.file);
   say(`Starting three peers in ${directory}`);
-  const cluster = await startCluster({ folder: directory, binary: options.binary, flavour: 'openbao', signal });
+  let seal: MadeUpSeal | undefined;
+  const prepare = async (folder: string): Promise<MadeUpSeal | object> =>
+    (seal = await options.makeSeal?.(join(folder, 'hsm'))) ?? {};
+  const cluster = await startCluster({
+    folder: directory,
+    binary: options.binary,
+    flavour: 'openbao',
+    signal,
+    prepare,
+  });
   let made: MadeUpCustodians | undefined;
   try {
     made = await createCustodians({
@@ -77,7 +93,7 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
       run: programs.run,
       signal,
     });
-    const rehearsal = await live(options, cast, cluster, made.people);
+    const rehearsal = await live(options, cast, cluster, made.people, seal);
     if (!options.keep) return rehearsal;
     await made.keep();
     await cluster.keep({ gnupgHomes: made.gnupgHomes });
@@ -96,6 +112,7 @@ async function live(
   cast: Cast,
   cluster: ThrowawayCluster,
   everybody: readonly MadeUpCustodian[],
+  seal: MadeUpSeal | undefined,
 ): Promise<Rehearsal> {
   const { directory, say } = options;
   const peers = await options.connect(cluster.configFile);
@@ -141,15 +158,20 @@ async function live(
           shares.push({ name, shareFile: join(folder, shareFile(cast.script, name)) });
       },
     });
-    say('Restarting every peer: all are sealed now');
-    await restartAll(cluster);
-    const roster = await loadRoster(join(init.folder, ROSTER_FILE));
-    say('Unseal');
-    const unseal = await startCeremony(
-      await loadScript(unsealScriptText(cast, 'Unseal after the restart of every peer'), 'unseal.yaml'),
-      { ...setting, people: people(), roster },
-      { records, scriptFile: 'unseal.yaml', rehearsal: true },
-    );
+    const unsealRecord = async (): Promise<string> => {
+      say('Restarting every peer: all are sealed now');
+      await restartAll(cluster);
+      const roster = await loadRoster(join(init.folder, ROSTER_FILE));
+      say('Unseal');
+      const unseal = await startCeremony(
+        await loadScript(unsealScriptText(cast, 'Unseal after the restart of every peer'), 'unseal.yaml'),
+        { ...setting, people: people(), roster },
+        { records, scriptFile: 'unseal.yaml', rehearsal: true },
+      );
+      return unseal.folder;
+    };
+    const opened =
+      seal === undefined ? { unsealRecord: await unsealRecord() } : await openBySeal(options, cluster, peers, seal);
     const verified = await signAndVerify(options, cast, everybody, init, join(directory, 'allowed_signers'));
     return {
       directory,
@@ -163,13 +185,52 @@ async function live(
       })),
       roster: join(init.folder, ROSTER_FILE),
       record: init.folder,
-      unsealRecord: unseal.folder,
+      ...opened,
       report: join(init.folder, REPORT_FILE),
       verified,
       kept: false,
     };
   } finally {
     for (const peer of peers) peer.close();
+  }
+}
+
+/** Restarts, and where there are several tokens once without one: the peers open by themselves. */
+async function openBySeal(
+  { say, signal }: RehearsalOptions,
+  cluster: ThrowawayCluster,
+  peers: readonly Peer[],
+  seal: MadeUpSeal,
+): Promise<object> {
+  say('Restarting every peer: the HSM opens them, and nobody gives a share');
+  await restartAll(cluster);
+  await allOpen(peers, signal);
+  if (seal.several) {
+    say(`Restarting every peer without ${await seal.takeAway()}: the other two tokens open them`);
+    await restartAll(cluster);
+    await allOpen(peers, signal);
+    await seal.putBack();
+    say('The token is back: the servers encrypt with all three when they are restarted');
+    await restartAll(cluster);
+    await allOpen(peers, signal);
+  }
+  return {};
+}
+
+/** @throws QuorateError `sealed` when a peer does not open within a minute, `cancelled`. */
+async function allOpen(peers: readonly Peer[], signal: AbortSignal): Promise<void> {
+  const limit = Date.now() + OPEN_LIMIT;
+  for (const peer of peers) {
+    while (
+      await peer.sealStatus({ signal }).then(
+        (status) => status.sealed,
+        () => true,
+      )
+    ) {
+      if (signal.aborted) throw new QuorateError('cancelled', 'interrupted while the HSM was opening the peers');
+      if (Date.now() > limit) throw new QuorateError('sealed', `${peer.name} does not open by its HSM`);
+      await sleep(100);
+    }
   }
 }
 

@@ -1,0 +1,36 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { temporaryFolder } from '../support/cluster.ts';
+import { baoBinary } from '../support/bao-binary.ts';
+import { processesNaming } from '../support/processes.ts';
+import { errorCode, quorate } from '../support/quorate.ts';
+
+it('rehearses a seal of 2 of 3 HSMs, one of which breaks, and leaves nothing running', async () => {
+  const folder = await temporaryFolder();
+  const directory = join(folder, 'rehearsal');
+  const ended = await quorate(['rehearse', '--seal', '2-of-3', '--directory', directory, '--format', 'json'], {
+    cwd: folder,
+    env: { QUORATE_BAO: await baoBinary() },
+  });
+  expect(ended.status, ended.stderr).toBe(0);
+  const rehearsal = JSON.parse(ended.stdout) as Record<string, unknown>;
+  expect(rehearsal).toMatchObject({ verified: true, shares: 5, threshold: 3 });
+  expect(rehearsal).not.toHaveProperty('unsealRecord');
+  expect(await readFile(String(rehearsal['roster']), 'utf8')).toContain('seal: recovery');
+  const log = await readFile(join(directory, 'peer-1/server.log'), 'utf8');
+  expect(log).toContain('degraded: encrypted with 2 of 3 tokens (hsm-c/seal:');
+  expect(processesNaming(directory)).toEqual([]);
+  // The PINs are in files of their owner, and nowhere else.
+  const pins = (await readdir(join(directory, 'hsm'))).filter((name) => name.endsWith('.pin'));
+  expect(pins).toHaveLength(3);
+  for (const name of pins) {
+    const pin = await readFile(join(directory, 'hsm', name), 'utf8');
+    for (const text of [log, ended.stdout, ended.stderr]) expect(text).not.toContain(pin);
+  }
+});
+
+it('knows no other seals', async () => {
+  const ended = await quorate(['rehearse', '--seal', 'transit', '--format', 'json'], {});
+  expect([ended.status, errorCode(ended)]).toEqual([1, 'usage']);
+});
