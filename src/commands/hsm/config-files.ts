@@ -3,7 +3,6 @@ import { join, resolve } from 'node:path';
 import type { Context } from '../../context.ts';
 import { QuorateError } from '../../errors.ts';
 import { readText } from '../../files.ts';
-import type { ReadSettings } from '../../hsm/check-config.ts';
 import type { Finding } from '../../hsm/finding.ts';
 import { readServerConfig, type ServerConfig } from '../../hsm/server-config.ts';
 import type { SealSettings } from '../../kms/settings.ts';
@@ -39,7 +38,7 @@ export async function readServerFiles(context: Context, path: string): Promise<S
 /** Reads quorate-kms's settings as the plugin does, wherever its credentials will be. */
 export async function settingsReader(
   credentials: string | undefined,
-): Promise<ReadSettings & ((settings: ReadonlyMap<string, string>) => SealSettings)> {
+): Promise<(settings: ReadonlyMap<string, string>) => SealSettings> {
   const { readConfiguration } = await import('../../kms/configuration.ts');
   return (settings) => readConfiguration(settings, { CREDENTIALS_DIRECTORY: credentials ?? CREDENTIALS }, true);
 }
