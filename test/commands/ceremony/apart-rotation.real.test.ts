@@ -19,13 +19,14 @@ import {
   reroute,
   writeScript,
 } from '../../support/apart.ts';
-import { callPeer, leaderIndex, sharedCluster } from '../../support/cluster.ts';
+import { callPeer, initialisedCluster, leaderIndex, sharedCluster } from '../../support/cluster.ts';
 import { startCuttingProxy } from '../../support/cutting-proxy.ts';
 import { lastRecord } from '../../support/desk.ts';
 import { errorCode, quorate } from '../../support/quorate.ts';
 import { rootAccessors } from '../../support/quorum.ts';
 import type { TestTerminal } from '../../support/terminal.ts';
 import { ticketFor } from '../../support/tickets.ts';
+import { vaultBinary } from '../../support/vault-binary.ts';
 
 /** Operations that want a login: custodians apart have tickets, and their machines are killed at the worst moments. */
 
@@ -256,3 +257,22 @@ async function expectFreshOpens(fresh: ReadonlyMap<Custodian, string>): Promise<
   expect(await readFile(join(apart.desk, 'prod.roster.yaml'), 'utf8')).toContain('generation: 2');
   expect(await receiptOf(alice, (await invitationTo(apart, 'retire')).invitation)).toBeDefined();
 }
+
+describe.skipIf(vaultBinary() === undefined)('on HashiCorp Vault', () => {
+  it('a root token takes no tickets: shares go there without a login', async () => {
+    const live = await initialisedCluster({ flavour: 'vault', peers: 1 });
+    const there = await layApart(live);
+    const [alice, bo] = there.people;
+    await writeScript(there, 'root.yaml', {
+      ceremony: 'root-token',
+      plan: [
+        { action: 'write', path: 'sys/policies/acl/made', data: { policy: 'path "x" { capabilities = ["read"] }' } },
+      ],
+    });
+    const desk = administrate(there, 'root-token', 'root.yaml');
+    const use = await invitationTo(there, 'use');
+    for (const person of [alice, bo]) await handIn(there, await joinWith(person, use));
+    expect((await desk.exit).code, desk.screen()).toBe(0);
+    expect(await rootAccessors(live)).toHaveLength(1);
+  });
+});
