@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import * as v from 'valibot';
 import { parseDocument } from './document.ts';
@@ -9,6 +9,7 @@ import { readText } from './files.ts';
 export const CONFIG_FILE = 'quorate.yaml';
 
 const name = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'letters, digits, dots, dashes'));
+const shareName = v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits, dashes'));
 const path = v.pipe(v.string(), v.minLength(1));
 const whole = v.pipe(v.number(), v.integer(), v.minValue(0));
 
@@ -78,6 +79,28 @@ const cluster = v.strictObject({
   ),
 });
 
+const wallet = v.strictObject({
+  threshold: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(255)),
+  nodes: v.pipe(
+    v.record(
+      shareName,
+      v.strictObject({
+        'cluster': name,
+        'namespace': v.optional(namespacePath),
+        'mount': v.optional(name, 'mpc'),
+        /** The public half of its signing key, as `quorate shares enroll` prints it. */
+        'signing-key': v.pipe(
+          v.string(),
+          v.regex(/^(?:ed25519|p256):[A-Za-z0-9+/]{43,88}={0,2}$/, 'a key as quorate shares enroll prints it'),
+        ),
+        /** How the node itself logs in; an operator logs in as the cluster says. */
+        'auth': v.optional(auth),
+      }),
+    ),
+    v.check((nodes) => Object.keys(nodes).length >= 2, 'a wallet has two nodes at least'),
+  ),
+});
+
 const policy = v.strictObject({
   'smallest-threshold': v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 2),
   'largest-clock-skew-seconds': v.optional(whole, 5),
@@ -92,12 +115,14 @@ const schema = v.strictObject({
     v.check((clusters) => Object.keys(clusters).length > 0, 'no cluster is described'),
   ),
   policy: v.optional(policy, {}),
+  wallets: v.optional(v.record(shareName, wallet), {}),
   records: v.optional(path, 'records'),
 });
 
 export type AuthConfig = v.InferOutput<typeof auth>;
 export type PeerConfig = v.InferOutput<typeof peer>;
 export type ClusterConfig = v.InferOutput<typeof cluster>;
+export type WalletConfig = v.InferOutput<typeof wallet>;
 export type Policy = v.InferOutput<typeof policy>;
 
 export interface Config extends v.InferOutput<typeof schema> {
@@ -125,11 +150,7 @@ export async function loadConfig(file: string): Promise<Config> {
 export async function findConfig(cwd: string, named?: string): Promise<Config | undefined> {
   if (named !== undefined) return loadConfig(resolve(cwd, named));
   const file = join(cwd, CONFIG_FILE);
-  const there = await access(file).then(
-    () => true,
-    () => false,
-  );
-  return there ? loadConfig(file) : undefined;
+  return existsSync(file) ? loadConfig(file) : undefined;
 }
 
 /**

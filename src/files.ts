@@ -47,8 +47,7 @@ export async function writeExclusive(path: string, data: string | Uint8Array): P
  * @throws QuorateError as `createExclusive` does.
  */
 export async function replaceFile(path: string, data: string | Uint8Array): Promise<void> {
-  const { randomBytes } = process.getBuiltinModule('node:crypto');
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.new`;
+  const temporary = besideName(path);
   await writeExclusive(temporary, data);
   try {
     await promises.rename(temporary, path);
@@ -57,6 +56,29 @@ export async function replaceFile(path: string, data: string | Uint8Array): Prom
     throw fileError(path, error);
   }
   await syncFolder(dirname(path));
+}
+
+/**
+ * Creates `path` with all of `data` or not at all: what dies half-way leaves nothing under that name.
+ * @throws QuorateError as `createExclusive` does.
+ */
+export async function createWhole(path: string, data: string | Uint8Array): Promise<void> {
+  const temporary = besideName(path);
+  await writeExclusive(temporary, data);
+  try {
+    await promises.link(temporary, path); // unlike a rename it replaces nothing
+  } catch (error) {
+    throw fileError(path, error);
+  } finally {
+    await promises.unlink(temporary).catch(() => undefined);
+  }
+  await syncFolder(dirname(path));
+}
+
+/** A name that nobody else has, in the same folder, so that it can be linked or renamed from there. */
+function besideName(path: string): string {
+  const { randomBytes } = process.getBuiltinModule('node:crypto');
+  return `${path}.${randomBytes(6).toString('hex')}.new`;
 }
 
 /**

@@ -14,7 +14,7 @@ import { type Canaries, findLeak, leakyFiles, makeCanaries, needlesOf, watchArgu
 import { freshCluster, initialise, temporaryFolder } from './support/cluster.ts';
 import { HOLDERS, layDesk, rosterOf } from './support/desk.ts';
 import { LAUNCHER, startQuorate } from './support/quorate.ts';
-import { softHsm } from './support/softhsm.ts';
+import { SOFTHSM_MODULE, softHsm } from './support/softhsm.ts';
 
 /**
  * Secrets are planted wherever quorate takes them, and each command is made to fail. No piece of a secret may come
@@ -71,6 +71,7 @@ async function plant(): Promise<{
     token,
     password,
     pin,
+    'vault.hcl': `seal "pkcs11" {\n  lib = "${SOFTHSM_MODULE}"\n  token_label = "seal"\n  key_label = "none"\n  pin = "${pin}"\n}\n`,
     'seal.hcl': `seal "quorate-kms" {\n  pin = "${pin}"\n  x = ["${share}"]\n}\n`,
     'secret-id': secretId,
     'script.yaml': `ceremony: unseal\ntitle: ${password}: ${share}\ncluster: "${token}\n`,

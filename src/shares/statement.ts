@@ -7,6 +7,11 @@ export const nameSchema = v.pipe(
   v.string(),
   v.regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits, dashes'),
 );
+/** Whether `text` can be the name of a wallet or a node. */
+export function isWalletName(text: string): boolean {
+  return v.is(nameSchema, text);
+}
+
 /** Epochs count up from 1; one that was abandoned is never used again. */
 export const epochSchema = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(2 ** 32 - 1));
 /** SHA-256 in lower-case hexadecimal. */

@@ -12,6 +12,7 @@ const SHARED = [
   'layout',
   'templates',
   'difference',
+  'versioned',
 ];
 const ADAPTERS = ['vault', 'pkcs11', 'programs', 'openpgp', 'database', 'ui'];
 const DOMAINS = ['ceremony', 'hsm', 'broker', 'shares', 'separation', 'rehearsal'];

@@ -1,0 +1,152 @@
+import { resolve } from 'node:path';
+import * as v from 'valibot';
+import type { Context } from '../../context.ts';
+import { isQuorateError, QuorateError } from '../../errors.ts';
+import { readText, writeExclusive } from '../../files.ts';
+import { type Boot, bootNode, type MissingState } from '../../shares/boot.ts';
+import { publishedSchema } from '../../shares/epochs.ts';
+import { becomeProgram, findProgram, handOverBytes, memoryFolderOf } from '../../shares/hand-over.ts';
+import { defineCommand } from '../command.ts';
+import { wholeNumber } from '../shares/put.ts';
+import { knownWallet, type KnownWallet, nodeOptions, openNode } from '../shares/wallet.ts';
+
+const WAIT_SECONDS = 300;
+const FIRST_PAUSE = 500;
+const LONGEST_PAUSE = 15_000;
+const exportSchema = v.strictObject({ statements: v.array(publishedSchema) });
+
+/** `quorate node boot WALLET`: waits, logs in, fetches, checks, acknowledges, and hands this node's shares over. */
+export const command = defineCommand({
+  arguments: [
+    { name: 'WALLET', description: 'a wallet of quorate.yaml' },
+    { name: 'COMMAND', optional: true, variadic: true, description: "with --exec: the node's program, after --" },
+  ],
+  options: {
+    ...nodeOptions,
+    'exec': { description: `become the program after --, which finds the shares as JSON on descriptor 3` },
+    'output': {
+      value: 'FILE',
+      description: 'write the shares as JSON to this new file on a tmpfs, readable by you alone',
+    },
+    'wait': {
+      value: 'SECONDS',
+      description: `how long to wait for a server that is sealed or away (default: ${WAIT_SECONDS.toString()})`,
+    },
+    'first-boot': { description: 'this node has no state yet: believe the store' },
+    'acknowledgements': {
+      value: 'FILE',
+      description: "for a node that has lost its state: the other nodes' statements (quorate shares status --export)",
+    },
+  },
+  examples: [
+    {
+      command: 'quorate node boot treasury --node north --exec -- /usr/bin/mpc-node',
+      text: "what the node's unit file runs",
+    },
+  ],
+  async run(context, values, [name = '', ...program]) {
+    const exec = values.exec === true;
+    if (exec === (values.output !== undefined)) {
+      throw new QuorateError('usage', 'say where the shares go: --exec -- COMMAND, or --output FILE');
+    }
+    const [file = '', ...args] = program;
+    if (exec !== program.length > 0) throw new QuorateError('usage', '--exec wants the program after --');
+    const found = exec ? findProgram(file, context.env['PATH'] ?? '') : undefined;
+    const output = values.output === undefined ? undefined : resolve(context.cwd, values.output);
+    if (output !== undefined) memoryFolderOf(output);
+    const known = await knownWallet(context, name);
+    const deadline =
+      Date.now() + 1000 * (values.wait === undefined ? WAIT_SECONDS : wholeNumber(values.wait, '--wait', 0));
+    const missing = await missingState(context, values);
+    const boot = await patiently(context, deadline, () => bootOnce(context, known, values, missing));
+    report(context, exec, { wallet: name, node: values.node ?? '' }, boot);
+    const bytes = handOverBytes(name, values.node ?? '', boot.shares);
+    for (const { share } of boot.shares) share.fill(0);
+    try {
+      if (output !== undefined) await writeExclusive(output, bytes);
+      if (found === undefined) return undefined;
+      context.close();
+      becomeProgram(found, args, bytes, context.env);
+    } finally {
+      bytes.fill(0);
+    }
+  },
+});
+
+async function bootOnce(
+  context: Context,
+  known: KnownWallet,
+  values: { readonly node?: string; readonly home?: string },
+  missing: MissingState,
+): Promise<Boot> {
+  const { node, close } = await openNode(context, known, values);
+  try {
+    return await bootNode(known.wallet, node, missing);
+  } finally {
+    close();
+  }
+}
+
+/** Tries again while the server is sealed, not ready or away, with pauses of random length: a fleet does not stampede. */
+async function patiently<T>(context: Context, deadline: number, attempt: () => Promise<T>): Promise<T> {
+  let longest = FIRST_PAUSE;
+  let told = '';
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const pause = Math.ceil(longest * (0.5 + Math.random() / 2));
+      if (!mayPass(error) || Date.now() + pause > deadline) throw error;
+      if (error.message !== told) context.output.say(`${error.message}; waiting`);
+      told = error.message;
+      const { setTimeout } = await import('node:timers/promises');
+      await setTimeout(pause, undefined, { signal: context.signal }).catch(() => {
+        throw new QuorateError('cancelled', 'cancelled while waiting for the server');
+      });
+      longest = Math.min(2 * longest, LONGEST_PAUSE);
+    }
+  }
+}
+
+function mayPass(error: unknown): error is QuorateError {
+  return (
+    isQuorateError(error) &&
+    ['server-unreachable', 'server-timeout', 'sealed', 'not-initialised', 'not-ready'].includes(error.code)
+  );
+}
+
+async function missingState(
+  context: Context,
+  values: { readonly 'first-boot'?: boolean; readonly 'acknowledgements'?: string },
+): Promise<MissingState> {
+  const file = values.acknowledgements;
+  if (file === undefined) return { firstBoot: values['first-boot'] === true };
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(await readText(resolve(context.cwd, file), 4 << 20));
+  } catch (error) {
+    if (isQuorateError(error)) throw error;
+  }
+  const result = v.safeParse(exportSchema, parsed);
+  if (!result.success) throw new QuorateError('file-invalid', `${file} is nothing that shares status --export wrote`);
+  return { elsewhere: result.output.statements };
+}
+
+/** Standard output is the program's where there is one. */
+function report(
+  context: Context,
+  exec: boolean,
+  { wallet, node }: { readonly wallet: string; readonly node: string },
+  { shares, unacknowledged }: Boot,
+): void {
+  const { commitment } = shares[0];
+  const epochs = shares.map(({ epoch }) => epoch);
+  const line = `${node} starts ${wallet} with epoch ${epochs.join(', then ')}`;
+  if (exec) context.output.say(line);
+  else {
+    const acknowledged = unacknowledged === undefined;
+    context.output.result({ wallet, node, epochs, commitment, acknowledged }, () => [line]);
+  }
+  if (commitment === 'unchecked') context.output.say('its scheme is not known here: not checked against a commitment');
+  if (unacknowledged !== undefined) context.output.warn(`not acknowledged yet: ${unacknowledged.message}`);
+}

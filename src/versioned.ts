@@ -1,0 +1,112 @@
+import { isQuorateError, QuorateError } from './errors.ts';
+import type { Reply, Session } from './vault/peer.ts';
+
+/** An entry of a KV store, version 2, that several write: only ever with check-and-set, so that no write hides another. */
+export interface VersionedPlace {
+  readonly mount: string;
+  readonly path: string;
+}
+
+/** `version` counts on when an entry was deleted; 0 where there never was one. `data` is undefined where there is none. */
+export interface VersionedEntry {
+  readonly version: number;
+  readonly data: unknown;
+}
+
+/** Others may come between reading and writing; so many of them in a row are no accident. */
+const TRIES = 24;
+
+/**
+ * The entry as it is now.
+ * @throws QuorateError `server-unsupported` (no KV store of version 2 there), `denied`, `server-error`, and as a session does.
+ */
+export async function readVersioned(
+  session: Session,
+  place: VersionedPlace,
+  signal?: AbortSignal,
+): Promise<VersionedEntry> {
+  const path = dataPath(place);
+  const reply = await session.request('GET', path, undefined, signal === undefined ? {} : { signal });
+  const data = field(reply.body, 'data');
+  const version = field(field(data, 'metadata'), 'version');
+  if (reply.status === 404) {
+    // Without a word it is a store without the entry; one that was deleted says its version; a mount that is not
+    // there is told in words: `no handler for route` (both servers).
+    if (typeof version === 'number') return { version, data: undefined };
+    if (reply.errors.length === 0) return { version: 0, data: undefined };
+    throw noStore(place);
+  }
+  if (reply.status !== 200) throw refusal('read', path, reply);
+  // A store of version 1 has no versions, and no check-and-set.
+  if (typeof version !== 'number') throw noStore(place);
+  return { version, data: field(data, 'data') ?? undefined };
+}
+
+/**
+ * Brings the entry to what `change` makes of it, which is asked again when somebody else wrote meanwhile, and when a
+ * reply was lost: it must find its own change there and return undefined, which ends this.
+ * @throws QuorateError `outcome-unknown` when it could not be settled; whatever `change` throws; as `readVersioned`.
+ */
+export async function amendVersioned(
+  session: Session,
+  place: VersionedPlace,
+  change: (data: unknown) => object | undefined,
+  signal?: AbortSignal,
+): Promise<void> {
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const { version, data } = await readVersioned(session, place, signal);
+    const changed = change(data);
+    if (changed === undefined) return;
+    await writeOnce(session, place, version, changed, signal);
+    // Whatever came of it, a write counts only when it was read back.
+    if (tries > 0) await new Promise((resolve) => setTimeout(resolve, Math.random() * 20 * tries));
+  }
+  throw new QuorateError('outcome-unknown', `${dataPath(place)} could not be written and read back`, {
+    hint: 'Others write there all the time, or the server does not answer. Try again: what was written is not written twice.',
+  });
+}
+
+async function writeOnce(
+  session: Session,
+  place: VersionedPlace,
+  version: number,
+  data: object,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const path = dataPath(place);
+  let reply: Reply;
+  try {
+    const body = { data, options: { cas: version } };
+    reply = await session.request('POST', path, body, signal === undefined ? {} : { signal });
+  } catch (error) {
+    if (isQuorateError(error, 'server-unreachable') || isQuorateError(error, 'server-timeout')) return;
+    throw error;
+  }
+  if (reply.status === 200) return;
+  // A 500 can mean that the audit device failed after the write (OpenBao 2.7.2): read back as well.
+  const raced = reply.errors.some((line) => line.includes('check-and-set'));
+  if (!raced && reply.status !== 500) throw refusal('write', path, reply);
+}
+
+function dataPath({ mount, path }: VersionedPlace): string {
+  return `${mount}/data/${path}`;
+}
+
+function noStore({ mount }: VersionedPlace): QuorateError {
+  return new QuorateError('server-unsupported', `there is no KV store of version 2 at ${mount}/`, {
+    hint: `POST sys/mounts/${mount} with {"type": "kv", "options": {"version": "2"}}.`,
+  });
+}
+
+function refusal(what: string, path: string, reply: Reply): QuorateError {
+  const said = reply.errors.length === 0 ? '' : `: ${reply.errors.join('; ')}`;
+  return reply.status === 403
+    ? new QuorateError('denied', `this login may not ${what} ${path}`, {
+        hint: `Its policy needs create, read and update on ${path}.`,
+      })
+    : new QuorateError('server-error', `the server answered ${reply.status.toString()} for ${path}${said}`);
+}
+
+function field(body: unknown, name: string): unknown {
+  return typeof body === 'object' && body !== null ? (body as Readonly<Record<string, unknown>>)[name] : undefined;
+}
