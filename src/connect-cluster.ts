@@ -14,6 +14,10 @@ export const DEFAULT_POLICY: Policy = {
   'longest-wait-minutes': 240,
 };
 
+/** A part of a namespace's name, and what a token or a share looks like. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const SECRET = /^(?:hv)?[sbr]\.[A-Za-z0-9_-]{20}|^[A-Za-z0-9]{32,}$/;
+
 /** What a cluster is called that no config describes. */
 const SINGLE = 'server';
 
@@ -30,6 +34,12 @@ export async function connectCluster(
 ): Promise<ConnectedCluster> {
   const cluster = await chosenCluster(choice, config, env, cwd);
   const namespace = (choice.namespace ?? readVariable(env, 'NAMESPACE') ?? '').replace(/^\/+|\/+$/g, '');
+  // It goes into titles and records: nothing that was given in the wrong place may get there.
+  if (namespace.split('/').some((part) => part !== '' && (!NAME.test(part) || SECRET.test(part)))) {
+    throw new QuorateError('usage', 'what is given for a namespace is not the name of one', {
+      hint: 'Names from the root on, such as team/a: letters, digits, dots, dashes.',
+    });
+  }
   return namespace === '' ? cluster : { ...cluster, namespace };
 }
 

@@ -36,6 +36,7 @@ export const migrateSeal: Kind<MigrateSealScript> = {
     if (to === SHAMIR && script.stanza !== undefined) faults.push('stanza: a Shamir seal has none; leave it out');
     if (from === SHAMIR && script['old-stanza'] !== undefined)
       faults.push('old-stanza: a Shamir seal has none; leave it out');
+    if (script.namespace !== undefined) faults.push('namespace: it is the seal of the cluster that is changed');
     return faults;
   },
 
