@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { QuorateError } from '../../errors.ts';
 import { installPlugin, pluginStanza } from '../../kms/install.ts';
 import { defineCommand } from '../command.ts';
+import { plainWord } from './opening.ts';
 
 /** `quorate hsm plugin install`: quorate-kms into a server's plugin folder, and the lines that the server needs. */
 export const command = defineCommand({
@@ -29,7 +30,7 @@ export const command = defineCommand({
       });
     }
     const installed = await installPlugin({
-      folder: resolve(context.cwd, values.dir),
+      folder: resolve(context.cwd, plainWord('--dir', values.dir)),
       node: resolve(context.cwd, values.node ?? process.execPath),
       replace: values.replace ?? false,
       ...(values.name === undefined ? {} : { name: values.name }),
