@@ -25,7 +25,7 @@ export interface TestDatabase {
   readonly caFile: string;
   readonly root: DatabaseUser;
   /** Several statements, as `root` or somebody else; the last one's rows. Rejects with the driver's error. */
-  sql(text: string, as?: DatabaseUser): Promise<readonly Row[]>;
+  readonly sql: (text: string, as?: DatabaseUser) => Promise<readonly Row[]>;
   /** Whether this user can log in. */
   canLogIn(as: DatabaseUser): Promise<boolean>;
   /** Ends the server; `start` brings it back on the same port. */
