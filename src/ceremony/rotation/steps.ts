@@ -1,13 +1,15 @@
 import type { Run, Step } from '../kind.ts';
 import { freeingOnError, notIdle, takeLock, unlockStep, withActive } from '../lock-steps.ts';
 import type { CommonScript } from '../script.ts';
+import { surveyPeers } from '../survey.ts';
 import { currentAttempt } from './attempt.ts';
 import { coldStep, liveStep } from './cold.ts';
 import { innerColdStep } from './cold-namespace.ts';
 import { collectStep, fetchStep, proveStep } from './issue.ts';
-import type { Plan } from './plan.ts';
+import { newShares, type Plan } from './plan.ts';
+import { reopen } from './reopen.ts';
 import { retireStep } from './retire.ts';
-import { settleStep } from './settle.ts';
+import { lostSets, settleStep } from './settle.ts';
 import { snapshotStep } from './snapshot.ts';
 import { sweep } from './sweep.ts';
 import { verifyStep } from './verify-step.ts';
@@ -15,7 +17,7 @@ import { verifyStep } from './verify-step.ts';
 /** The steps of a rotation that issues shares, in the order in which they are printed and run. */
 export function rotationSteps(plan: Plan, script: CommonScript): readonly Step[] {
   const steps = [
-    openStep(script),
+    openStep(plan, script),
     collectStep(plan),
     fetchStep(plan),
     proveStep(plan),
@@ -45,7 +47,12 @@ async function leavesNothing(run: Run): Promise<boolean> {
   return attempt?.lastCallSent !== true && (await notIdle(run)).length === 0;
 }
 
-export function openStep(script: CommonScript): Step {
+async function isShut(run: Run): Promise<boolean> {
+  const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
+  return surveys.some(({ state }) => state === 'sealed') && surveys.every(({ state }) => state !== 'active');
+}
+
+export function openStep(plan: Plan, script: CommonScript): Step {
   return {
     id: 'open',
     title: 'the cluster is locked for other ceremonies, and nothing else is under way on any peer',
@@ -55,6 +62,12 @@ export function openStep(script: CommonScript): Step {
       const attempt = currentAttempt(run.events);
       // From the last call until it is settled nothing is cancelled: what a leader still holds is the repair.
       if (attempt?.lastCallSent === true && attempt.live === undefined) return;
+      // A crash of all peers after it took effect: nobody leads before the new shares have opened one.
+      if (attempt?.live?.set === 'new' && plan.purpose === 'rotate-root-key') {
+        if ((await reopen(run, [newShares(run, plan)])) === 'refused') throw lostSets(run);
+      }
+      // Sealed for its proof by a sitting that was interrupted, and locked still: the proof opens it.
+      if (script.namespace !== undefined && attempt?.live !== undefined && (await isShut(run))) return;
       await withActive(run, (session) => takeLock(run, script, session));
       await sweep(run, attempt === undefined ? {} : { keep: new Set([attempt.nonce]) });
     },
