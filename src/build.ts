@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -15,6 +14,8 @@ export const version: string = typeof QUORATE_VERSION === 'string' ? QUORATE_VER
  */
 export function buildHash(): string {
   if (typeof QUORATE_VERSION !== 'string') return 'source';
+  // Not loaded for the version alone.
+  const { createHash } = process.getBuiltinModule('node:crypto');
   try {
     // Every chunk lies in dist/chunks.
     return createHash('sha256')

@@ -2,14 +2,21 @@ import { main } from './cli.ts';
 import { guardProcess } from './process-guard.ts';
 
 const { signal, refusal, takeSignals } = guardProcess(process);
-// Who reads may leave early (`quorate help | head`): what is left to say is then said to nobody.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
+
+/** Opens a stream when it is first used, which takes time, and keeps it. */
+function openedOnce(open: () => NodeJS.WriteStream): () => NodeJS.WriteStream {
+  let stream: NodeJS.WriteStream | undefined;
+  // Who reads may leave early (`quorate help | head`): what is left to say is then said to nobody.
+  return () =>
+    (stream ??= open().on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    }));
 }
+
+const stdout = openedOnce(() => process.stdout);
+const stderr = openedOnce(() => process.stderr);
 if (refusal !== undefined) {
-  process.stderr.write(`error  environment-hostile: ${refusal}\nhint   Start quorate by its launcher, bin/quorate.\n`);
+  stderr().write(`error  environment-hostile: ${refusal}\nhint   Start quorate by its launcher, bin/quorate.\n`);
   process.exitCode = 1;
 } else {
   void main(process.argv.slice(2), {
@@ -19,8 +26,12 @@ if (refusal !== undefined) {
     get stdin() {
       return process.stdin;
     },
-    stdout: process.stdout,
-    stderr: process.stderr,
+    get stdout() {
+      return stdout();
+    },
+    get stderr() {
+      return stderr();
+    },
     signal,
     takeSignals,
   }).then((exit) => {
