@@ -14,8 +14,9 @@ export function showInvitation(
   const { script, kind } = loaded;
   const { step, task } = invitation;
   const row = (label: string, text: string): void => {
-    for (const [index, line] of wrapLines(text, 66).entries())
-      output.say(`  ${(index === 0 ? label : '').padEnd(12)}${line}`);
+    for (const [index, line] of wrapLines(text, 66).entries()) {
+      output.say(`  ${(index === 0 ? label : '').padEnd(13)}${line}`);
+    }
   };
   output.say();
   output.say(
@@ -29,15 +30,18 @@ export function showInvitation(
     `${invitation.clusterId ?? 'sealed: it does not tell its id'}, ${cluster.peers.length.toString()} peers`,
   );
   row('script', scriptDigest(invitation));
-  for (const [index, one] of kind.steps(script, new Map()).entries()) {
-    const here = one.id === step.id;
-    row('', `${here ? '->' : '  '} ${(index + 1).toString()}  ${one.id}   ${one.title}`);
+  // All of it: a line that looks like a comment can be part of what a plan writes.
+  for (const line of invitation.script.split('\n').filter((one) => one.trim() !== '')) {
+    output.say(paint.dim(`  | ${line}`));
+  }
+  for (const [index, { id, title }] of kind.steps(script, new Map()).entries()) {
+    row(id === step.id ? 'now      ->' : index === 0 ? 'steps' : '', `${(index + 1).toString()} ${id}: ${title}`);
   }
   row('nonce', task.nonce);
   for (const [index, line] of seen.entries()) row(index === 0 ? 'the servers' : '', line);
-  row('words', '');
-  for (const line of wrapLines(invitationWords(invitation).join(' '), 66))
-    output.say(paint.strong(`              ${line}`));
+  for (const [index, line] of wrapLines(invitationWords(invitation).join(' '), 66).entries()) {
+    output.say(paint.strong(`  ${(index === 0 ? 'words' : '').padEnd(13)}${line}`));
+  }
   output.say();
 }
 
