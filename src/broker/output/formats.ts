@@ -134,14 +134,17 @@ function myCnf(fields: Fields): string {
   return lines(['[client]', `user=${quote(username)}`, `password=${quote(password)}`, ...place]);
 }
 
-/** Words that MariaDB's clients know; MySQL's know `ssl-mode`, which a `loose-` prefix lets the others pass over. */
+/**
+ * Words that MariaDB's clients know, and `ssl-mode`, which MySQL's know; `loose-` lets the others pass over what they do
+ * not know, with a warning, which is accepted only where it is about whom to trust.
+ */
 function tlsOptions({ tls, caFile, host }: NonNullable<Fields['target']>): readonly string[] {
   if (host.startsWith('/') || tls === 'prefer') return [];
-  if (tls === 'disable') return ['loose-skip-ssl', 'loose-ssl-mode=DISABLED'];
+  if (tls === 'disable') return ['loose-skip-ssl'];
   return [
     'loose-ssl',
     ...(tls === 'verify-full' ? ['loose-ssl-verify-server-cert'] : []),
-    `loose-ssl-mode=${mysqlMode(tls)}`,
+    ...(tls === 'require' ? [] : [`loose-ssl-mode=${mysqlMode(tls)}`]),
     ...(caFile === undefined ? [] : [`ssl-ca=${caFile}`]),
   ];
 }
