@@ -6,7 +6,7 @@ import { invitationDigest, invitationWords, renderInvitation } from '../../cerem
 import { RECEIPT_NAMESPACE } from '../../ceremony/apart/receipt.ts';
 import type { Context } from '../../context.ts';
 import { isQuorateError, QuorateError } from '../../errors.ts';
-import { readText, replaceFile } from '../../files.ts';
+import { fileError, readText, replaceFile } from '../../files.ts';
 import { shownPath, wrapLines } from '../../layout.ts';
 import type { Programs } from '../../programs/programs.ts';
 
@@ -40,7 +40,9 @@ export async function createExchange(
   patience: number,
 ): Promise<Apart> {
   const { output, prompts, cwd } = context;
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw fileError(folder, error);
+  });
   let taken: string | undefined;
   let quietSince = Date.now();
 
