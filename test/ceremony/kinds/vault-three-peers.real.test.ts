@@ -97,6 +97,15 @@ describe.skipIf(vaultBinary() === undefined)('three peers of HashiCorp Vault', (
     live = fresh;
   });
 
+  it('are refused another seal, which they would not tell of', async () => {
+    const ceremony = await prepareRotation({
+      live,
+      roster,
+      script: { ceremony: 'migrate-seal', from: 'shamir', to: 'transit' },
+    });
+    expect(await codeOf(ceremony.start())).toBe('server-unsupported');
+  });
+
   // Vault has no call that would write the root key anew under the old shares.
   it('are said to be lost where neither set opens them, and nothing is cancelled or restarted', async () => {
     await waitForVoters(live);
