@@ -98,11 +98,17 @@ class Room {
   }
 
   async #share(who: string, which: string): Promise<string> {
-    const last = (await this.#lab.records()).at(-1) ?? '';
+    const last = await this.#record();
     const set = which === 'new' ? await this.#lab.issued(last) : this.#lab.shares;
     const share = set.get(who) ?? (await this.#lab.issued(last)).get(who);
     if (share === undefined) throw new Error(`${who} has no ${which} share`);
     return share;
+  }
+
+  /** The last ceremony that issues shares. */
+  async #record(): Promise<string> {
+    const all = await this.#lab.records();
+    return all.findLast((name) => /-(?:init|rotate-[a-z-]+)-[0-9a-f]{8}$/.test(name)) ?? '';
   }
 
   /** How often a whole set was refused. */
@@ -149,7 +155,7 @@ class Room {
   /** Peers that went down meanwhile are brought back as the screen said: the one set, the other, or joined anew. */
   async #reviveOthers(but: string): Promise<void> {
     const { cluster } = this.#lab;
-    const last = (await this.#lab.records()).at(-1) ?? '';
+    const last = await this.#record();
     for (const [index, peer] of cluster.peers.entries()) {
       if (peer.pid !== undefined || peer.name === but) continue;
       const live = this.#lab.live();

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { callPeer, reseal, startAll, startOver, waitForAll } from '../support/cluster.ts';
 import { attemptOf, rootAccessors } from '../support/quorum.ts';
 import { underWay } from '../support/rotation.ts';
+import { takeBack } from '../support/rotation-faults.ts';
 import { planOf } from '../support/root-token.ts';
 import { eventsOf } from '../support/completion.ts';
 import { at } from '../support/http.ts';
@@ -248,8 +249,10 @@ async function disagrees(
   recovered: boolean,
 ): Promise<{ readonly lost: boolean; readonly why: string } | undefined> {
   if (kind !== 'init') {
+    await attend(lab, true);
     lab.shares = new Map(live);
-    const faults = await leftovers(lab, kind);
+    if (!recovered && lab.seal === undefined) await bringBack(lab, dead);
+    const faults = recovered ? undefined : await leftovers(lab, kind);
     if (faults !== undefined) return { lost: false, why: faults };
   }
   const sets: ShareList[] = [lab.list(live), ...(dead.size === 0 ? [] : [lab.list(dead)])];
@@ -263,6 +266,18 @@ async function disagrees(
     if (opens[1] === true) return { lost: false, why: `a copy of ${peer} opens with the old and the new shares` };
   }
   return undefined;
+}
+
+/** Peers that went down are no part of the ceremony any more: they take the live set, the other, or join anew. */
+async function bringBack(lab: Lab, other: ReadonlyMap<string, string>): Promise<void> {
+  const live = lab.live();
+  for (const index of lab.cluster.peers.keys()) {
+    const { body } = await callPeer(lab.cluster, index, 'GET', 'sys/seal-status');
+    if (at(body, 'sealed') !== true) continue;
+    await lab.cluster.kill(index);
+    const sets = [live, ...(other.size === 0 ? [] : [{ ...live, shares: [...other.values()] }])];
+    await takeBack(live, index, sets);
+  }
 }
 
 async function leftovers(lab: Lab, kind: Kind): Promise<string | undefined> {

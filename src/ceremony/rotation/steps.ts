@@ -17,7 +17,7 @@ import { verifyStep } from './verify-step.ts';
 /** The steps of a rotation that issues shares, in the order in which they are printed and run. */
 export function rotationSteps(plan: Plan, script: CommonScript): readonly Step[] {
   const steps = [
-    openStep(plan, script),
+    openStep(script, plan),
     collectStep(plan),
     fetchStep(plan),
     proveStep(plan),
@@ -52,7 +52,7 @@ async function isShut(run: Run): Promise<boolean> {
   return surveys.some(({ state }) => state === 'sealed') && surveys.every(({ state }) => state !== 'active');
 }
 
-export function openStep(plan: Plan, script: CommonScript): Step {
+export function openStep(script: CommonScript, plan?: Plan): Step {
   return {
     id: 'open',
     title: 'the cluster is locked for other ceremonies, and nothing else is under way on any peer',
@@ -63,7 +63,7 @@ export function openStep(plan: Plan, script: CommonScript): Step {
       // From the last call until it is settled nothing is cancelled: what a leader still holds is the repair.
       if (attempt?.lastCallSent === true && attempt.live === undefined) return;
       // A crash of all peers after it took effect: nobody leads before the new shares have opened one.
-      if (attempt?.live?.set === 'new' && plan.purpose === 'rotate-root-key') {
+      if (attempt?.live?.set === 'new' && plan?.purpose === 'rotate-root-key') {
         if ((await reopen(run, [newShares(run, plan)])) === 'refused') throw lostSets(run);
       }
       // Sealed for its proof by a sitting that was interrupted, and locked still: the proof opens it.
