@@ -6,6 +6,7 @@ import { tableLines } from '../../layout.ts';
 import { clusterOptions } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
 import { logIn } from './log-in.ts';
+import { checkLease } from './role-options.ts';
 
 /** `quorate db renew LEASE...`: lengthens leases, as far as their maximum goes. */
 export const command = defineCommand({
@@ -20,6 +21,7 @@ export const command = defineCommand({
   async run(context, values, ids) {
     const by = values.by === undefined ? 0 : parseDuration(values.by);
     if (by === undefined) throw new QuorateError('usage', '--by takes a time such as 30m');
+    ids.forEach(checkLease);
     const { login, peers } = await logIn(context, values, { unchecked: true });
     const caller = callerOf(login.session, peers);
     const { signal } = context;

@@ -6,7 +6,7 @@ import { tableLines } from '../../layout.ts';
 import { clusterOptions } from '../cluster-options.ts';
 import { defineCommand, type OptionValues } from '../command.ts';
 import { logIn } from './log-in.ts';
-import { checkMount, checkRole, roleOptions } from './role-options.ts';
+import { checkLease, checkMount, checkRole, roleOptions } from './role-options.ts';
 
 const options = {
   'idempotency-key': {
@@ -39,6 +39,7 @@ export const command = defineCommand({
     if ((named === undefined) === (ids.length === 0)) {
       throw new QuorateError('usage', 'give leases, or --role with --idempotency-key');
     }
+    ids.forEach(checkLease);
     const { login, peers } = await logIn(context, values, { unchecked: true });
     const caller = callerOf(login.session, peers);
     try {

@@ -32,6 +32,12 @@ export function checkRole(role: string): string {
   throw new QuorateError('usage', 'a role is named with letters, digits, dots, - and _');
 }
 
+/** A lease's id, and nothing else that may be secret: messages name leases. @throws QuorateError `usage`. */
+export function checkLease(id: string): string {
+  if (/^(?:[A-Za-z0-9_.-]+\/)+creds\/[A-Za-z0-9_.-]+\/[A-Za-z0-9_.-]+$/.test(id)) return id;
+  throw new QuorateError('usage', 'that is not the id of a lease, such as database/creds/app-read/Q0ur8tE');
+}
+
 /** @throws QuorateError `usage`. */
 export function checkMount(mount = 'database'): string {
   if (/^[A-Za-z0-9_.-]+(?:\/[A-Za-z0-9_.-]+)*$/.test(mount)) return mount;
