@@ -88,6 +88,15 @@ describe('verifying', () => {
     expect(await verify('dana', 'quorate-record', at('broken.sig'))).toEqual({ ok: false });
   });
 
+  test('says which key signed where nobody is trusted yet', async () => {
+    const file = await signature('mallory', 'quorate-receipt', 'checked.sig');
+    const check = (namespace: string, what = bytes): ReturnType<typeof ssh.check> =>
+      ssh.check({ namespace, signature: file, bytes: what });
+    expect(await check('quorate-receipt')).toEqual({ ok: true, key: await ssh.fingerprint(at('mallory.pub')) });
+    expect(await check('quorate-record')).toEqual({ ok: false });
+    expect(await check('quorate-receipt', bytes.subarray(1))).toEqual({ ok: false });
+  });
+
   test('finds whose key it was', async () => {
     const file = await signature('dana', 'quorate-record', 'whose.sig');
     const foreign = await signature('mallory', 'quorate-record', 'whose-not.sig');

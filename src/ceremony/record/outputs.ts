@@ -78,6 +78,15 @@ export function parseSums(text: string): Sums {
   return { ok: true, sums };
 }
 
+const RECEIPTS = `
+6. Custodians who were not in the room handed over receipts. This must print Good for each, with the key that
+   the record has for its file; whose key that is, you know from YOUR_SIGNERS:
+
+for file in receipts/*.json; do
+  ssh-keygen -Y check-novalidate -n quorate-receipt -s "$file.sig" < "$file"
+done
+`;
+
 /**
  * How to check the folder with stock tools and without quorate, for people and for pasting into a shell.
  * @throws QuorateError `bug` when the lines are no closed record.
@@ -140,5 +149,5 @@ done
 
 5. The last line of record.jsonl, ceremony.closed, has the SHA-256 of the ceremony's outputs: these are
    what the signatures stand for. report.html only shows the record and is not signed by anybody.
-`;
+${lines.some(({ event }) => event === 'receipt') ? RECEIPTS : ''}`;
 }
