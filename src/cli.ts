@@ -129,6 +129,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
         summary: 'everything between a server and its HSM, and its mend',
         load: () => import('./commands/hsm/doctor.ts'),
       },
+      rotate: {
+        summary: "a seal's next key, and the proof that it is in use",
+        load: () => import('./commands/hsm/rotate.ts'),
+      },
       plugin: { summary: "quorate-kms, OpenBao's plugin for a seal", load: () => import('./commands/hsm/plugin.ts') },
     },
   },

@@ -119,6 +119,8 @@ export const ROWS: readonly Row[] = [
   row('hsm config', '--module', SOFTHSM_MODULE, '--token', 'SHARE', '--key', 'k', '--pin-env', '--server', 'vault'),
   fed('pin', 'hsm config', '--token', 'seal', '--key', 'TOKEN', '--with-pin', '--pin-fd', '0', '--output', 'new'),
   row('hsm doctor', 'seal.hcl'),
+  row('hsm rotate', 'seal.hcl', '--label', 'SHARE'),
+  row('hsm rotate', 'seal.hcl', '--snapshot', 'token'),
   row('hsm doctor', 'vault.hcl', '--server', 'vault'),
   row('hsm doctor', 'token'),
   row('hsm init', '--module', SOFTHSM_MODULE, '--label', 'new', '--so-pin-file', 'pin', '--pin-file', 'loose'),
