@@ -114,6 +114,21 @@ describe.each(['postgresql', 'mariadb'] as const)('db setup for %s', (engine) =>
     }
   });
 
+  it('serves a job, with proof over TLS', async () => {
+    const { ciToken, ci, proxy, folder, run } = shared();
+    const env = { ...ci, BAO_TOKEN: await ciToken() };
+    const isPg = engine === 'postgresql';
+    const authority = `sslmode=verify-full&sslrootcert=${join(folder, 'ca.pem')}`;
+    const target = `${isPg ? 'postgresql' : 'mysql'}://localhost:${proxy.port.toString()}/app?${authority}`;
+    const client = isPg ? 'psql -X -A -t -c "SELECT 1"' : 'mariadb -N -e "SELECT 1"';
+    const file = ['--file', isPg ? 'pg-service' : 'my.cnf'];
+    const ended = await run(
+      ['db', 'exec', 'read', '--prove', '--target', target, ...file, '--', 'sh', '-c', client],
+      env,
+    );
+    expect([ended.stdout.trim(), ended.status], ended.stderr).toEqual(['1', 0]);
+  });
+
   it('says every fault of a file at once', async () => {
     const { folder, run, root } = shared();
     await writeFile(
