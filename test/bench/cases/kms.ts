@@ -99,7 +99,6 @@ export const benchmark: Benchmark = {
         const text = timed(encrypt, () => session.encryptGcm(key, PLAINTEXT));
         timed(decrypt, () => session.decryptGcm(key, text));
       }
-      const alone = { encrypt: median(encrypt), decrypt: median(decrypt) };
       const before = performance.now();
       const bare =
         Number(execFileSync(process.execPath, ['-p', 'process.memoryUsage.rss()'], { encoding: 'utf8' })) / 1e6;
