@@ -134,6 +134,7 @@ function namespacePeer(server: Peer, namespace: string, logIn: () => Promise<Log
   const unsealCall = async (body: Readonly<Record<string, unknown>>, options?: CallOptions): Promise<SealStatus> => {
     const status = known ?? (await sealStatus(options));
     const reply = await ask('PUT', `${own}/unseal`, body, options);
+    if (says(reply, 'post-unseal')) throw notLoaded(name, namespace);
     if (reply.status === 400) throw unsealError(name, reply);
     if (reply.status !== 200) throw refusal(name, 'PUT', `${fromRoot}/unseal`, namespace, reply);
     return read(status, reply.body, options);
@@ -305,6 +306,16 @@ function refusal(name: string, method: Method, path: string, namespace: string, 
   if (reply.status !== 403) return error;
   return new QuorateError('denied', error.message, {
     hint: `The seal of a namespace wants a token in its parent, whose policy allows this on ${path}.`,
+  });
+}
+
+/**
+ * The shares were right, and what is inside could not be loaded: so ends the unsealing of a namespace with a sealed one in
+ * it after a restart, whose mounts the server then tries to read with the wrong key (OpenBao 2.7.2).
+ */
+function notLoaded(name: string, namespace: string): QuorateError {
+  return new QuorateError('server-error', `the shares open ${namespace}, and ${name} cannot load what is in it`, {
+    hint: "OpenBao 2.7.2 cannot, where a namespace in it has a seal of its own too. Keep the data; the server's log says more.",
   });
 }
 

@@ -1,4 +1,4 @@
-import type { Finding, Kind, Step } from '../kind.ts';
+import type { Finding, Kind, PreflightRun, Step } from '../kind.ts';
 import type { ScriptKeys } from '../keys.ts';
 import { clocksAgree, reachable, sameVersion, withinPolicy } from '../preflight.ts';
 import { participantFaults } from '../script.ts';
@@ -42,6 +42,29 @@ function hasWayBack(script: InitScript): Finding[] {
 }
 
 /**
+ * After a restart OpenBao 2.7.2 cannot unseal a namespace again in which another one has a seal of its own: it reads the
+ * inner one's mounts with the outer one's key. Both are lost then.
+ */
+async function nestedSeals(script: InitScript, signal: AbortSignal, enter: PreflightRun['enter']): Promise<Finding[]> {
+  const parents = (script.namespace ?? '').split('/').slice(0, -1);
+  for (const depth of parents.keys()) {
+    const parent = parents.slice(0, depth + 1).join('/');
+    const { cluster } = (await enter?.(parent)) ?? {};
+    const surveys = await surveyPeers(cluster?.peers ?? [], { signal });
+    if (!surveys.some(({ seal }) => seal?.initialised === true)) continue;
+    return [
+      {
+        code: 'nested-seals',
+        ok: false,
+        finding: `${parent} has a seal of its own: OpenBao 2.7.2 could not unseal it any more after a restart`,
+        mend: 'Create the namespace in one without a seal of its own.',
+      },
+    ];
+  }
+  return [];
+}
+
+/**
  * Takes an empty cluster to an unsealed one whose shares all custodians can read, with a way back in and no root token.
  * Everything that can fail for a reason known beforehand fails in `preflight`, while starting over costs nothing.
  */
@@ -63,7 +86,7 @@ export const init: Kind<InitScript> = {
     return faults;
   },
 
-  async preflight(script, { cluster, policy, signal }) {
+  async preflight(script, { cluster, policy, signal, enter }) {
     const surveys = await surveyPeers(cluster.peers, { signal });
     const used = surveys.filter(({ state }) => state !== 'uninitialised' && state !== 'unreachable');
     const seals = new Set(surveys.flatMap(({ seal }) => (seal === undefined ? [] : [seal.type])));
@@ -107,6 +130,7 @@ export const init: Kind<InitScript> = {
       ...clocksAgree(surveys, policy),
       ...withinPolicy(script.shares, script.threshold, policy),
       ...hasWayBack(script),
+      ...(await nestedSeals(script, signal, enter)),
     ];
   },
 

@@ -137,6 +137,10 @@ async function settleFault(
   const counted = seal.sealed && seal.progress === before.progress + 1 && sameAttempt;
   const ended = last && seal.progress === 0 && before.progress > 0;
   if (!seal.sealed || counted || ended) {
+    // It said why, and not that the set was wrong.
+    if (seal.sealed && !counted && error.code === 'server-error') {
+      run.people.say(`  ${named(target.peer.name, error.message)}. ${error.hint ?? ''}`);
+    }
     await run.record({
       event: 'request',
       peer: target.peer.name,
