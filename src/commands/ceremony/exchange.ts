@@ -43,18 +43,18 @@ export async function createExchange(
   await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw fileError(folder, error);
   });
-  let taken: string | undefined;
+  const seen = new Set<string>();
   let quietSince = Date.now();
 
-  /** A receipt that was dealt with is not offered again, by this sitting or the next. */
+  /** A receipt that was read is set aside, so that neither this sitting nor another ceremony meets it again. */
   async function nextFile(): Promise<string | undefined> {
-    if (taken !== undefined) await rename(taken, `${taken}.taken`).catch(() => undefined);
-    taken = undefined;
     for (const name of (await readdir(folder)).filter((one) => RECEIPT.test(one)).sort()) {
       const path = join(folder, name);
+      if (seen.has(path)) continue;
       const text = await wholeText(path);
       if (text === undefined) continue;
-      taken = path;
+      // Where the folder is only for reading, it is remembered.
+      await rename(path, `${path}.taken`).catch(() => seen.add(path));
       return text;
     }
     return undefined;
