@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -5,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import type { Receipt } from '../../../src/broker/exec/receipt.ts';
 import { sharedBroker } from '../../support/broker.ts';
 import { startCuttingProxy } from '../../support/cutting-proxy.ts';
-import { errorCode } from '../../support/quorate.ts';
+import { errorCode, MAIN } from '../../support/quorate.ts';
 import { waitUntil } from '../../support/wait.ts';
 
 const shared = sharedBroker({ engine: 'postgresql', ttl: '20s', maxTtl: '40s' });
@@ -198,6 +199,22 @@ describe('bad weather', () => {
     await allGone(60_000);
     const { run } = shared();
     expect((await run(['db', 'creds', 'read', '--output', 'setup.yaml'])).stderr).toContain('file-exists');
+    // A disk that is full: the credential was made, and nobody can have it.
+    const { PATH = '', HOME = '' } = process.env;
+    const line = `exec "${process.execPath}" "${MAIN}" db creds read > /dev/full`;
+    // Not synchronously: the database's proxy is in this process.
+    const full = await new Promise<string>((resolve) => {
+      execFile(
+        'sh',
+        ['-c', line],
+        { cwd: shared().folder, env: { PATH, HOME, ...shared().ci } },
+        (_error, _out, stderr) => {
+          resolve(stderr);
+        },
+      );
+    });
+    expect(full).toContain('file-invalid');
+    expect(await left()).toBe(0);
     const ended = await run(['db', 'creds', 'read', '--output', 'nowhere/file']);
     expect(errorCode(ended)).toBe('file-missing');
     expect((await run(['db', 'creds', 'read', '--fd', '77'])).stderr).toContain('file-invalid');
