@@ -1,16 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { unsealError } from './connect.ts';
 import { isQuorateError, QuorateError } from '../errors.ts';
 import { Fields, isRecord } from './fields.ts';
+import { HomeToken } from './home-token.ts';
 import type { Login } from './login/outcome.ts';
-import type { CallOptions, InitReply, InitRequest, Method, Peer, Reply, SealStatus, Session } from './peer.ts';
+import type { CallOptions, InitReply, InitRequest, Method, Peer, Reply, SealStatus } from './peer.ts';
 import { payload } from './responses.ts';
 import { Secret } from '../secret.ts';
 import { failure } from './session.ts';
-
-/** A token that was just made on the leader reaches the standbys a moment later. */
-const REPLICATION = 3000;
-const POLL = 200;
 
 /** Logs in on a server; the caller closes the session. */
 export type LogIn = (server: Peer) => Promise<Login>;
@@ -218,67 +214,6 @@ async function create(
     shares: keys.map((hex) => Secret.fromText(Buffer.from(hex, 'hex').toString('base64'))),
     rootToken: Secret.fromText(''),
   };
-}
-
-/**
- * A token in the parent, logged in for when it is first needed and again when the server no longer knows it. Refused
- * requests do nothing, so that they can be sent again.
- */
-class HomeToken {
-  readonly #logIn: () => Promise<Login>;
-  #login: Promise<Login> | undefined;
-  #since = 0;
-
-  constructor(logIn: () => Promise<Login>) {
-    this.#logIn = logIn;
-  }
-
-  async use(work: (session: Session) => Promise<Reply>, signal?: AbortSignal): Promise<Reply> {
-    let renewed = this.#login === undefined;
-    let reply = await this.#once(work);
-    while (reply.status === 403 && signal?.aborted !== true) {
-      if (Date.now() - this.#since < REPLICATION) {
-        await sleep(POLL);
-      } else if (renewed) {
-        break;
-      } else {
-        renewed = true;
-        this.close();
-      }
-      reply = await this.#once(work);
-    }
-    return reply;
-  }
-
-  async #once(work: (session: Session) => Promise<Reply>): Promise<Reply> {
-    const { session } = await this.#open();
-    return work(session);
-  }
-
-  close(): void {
-    this.#login?.then(
-      ({ session }) => {
-        session.close();
-      },
-      () => undefined,
-    );
-    this.#login = undefined;
-  }
-
-  #open(): Promise<Login> {
-    if (this.#login !== undefined) return this.#login;
-    const opening = this.#logIn();
-    this.#login = opening;
-    opening.then(
-      () => {
-        this.#since = Date.now();
-      },
-      () => {
-        if (this.#login === opening) this.#login = undefined;
-      },
-    );
-    return opening;
-  }
 }
 
 /** `namespace "x/" doesn't exist` comes with 500, `namespace not found` (its parent) with 404 (OpenBao 2.7.2). */

@@ -31,6 +31,6 @@ it('rehearses a seal of 2 of 3 HSMs, one of which breaks, and leaves nothing run
 });
 
 it('knows no other seals', async () => {
-  const ended = await quorate(['rehearse', '--seal', 'transit', '--format', 'json'], {});
+  const ended = await quorate(['rehearse', '--seal', 'transit', '--format', 'json'], { cwd: await temporaryFolder() });
   expect([ended.status, errorCode(ended)]).toEqual([1, 'usage']);
 });

@@ -16,7 +16,7 @@ describe('source files', () => {
       parse(path).statements.some((node) => isDefaultExport(node) || (path.startsWith('src/') && isReExport(node))),
     );
     expect(wrong).toEqual([]);
-  });
+  }, 60_000); // it parses the whole tree
 
   it('have tests in the folder that mirrors theirs', () => {
     const known = new Set(['support', 'structure', 'bench', 'faults', 'packaging', 'scenarios', 'cli']);

@@ -64,23 +64,20 @@ describe('rotate-root-key of a cluster that unseals itself', () => {
     await opensItself(live);
   });
 
-  it.each(['before-reply', 'internal-error'] as const)(
-    'is written once more after %s to the last call',
-    async () => {
-      const { proxy, peers } = await withProxy(live);
-      void proxy.cut({ path: 'sys/rotate/root/update', skip: 1, fault: { kind: 'before-reply' } });
-      const ceremony = await prepare({ peers });
-      const { folder } = await ceremony.start();
-      expect(ceremony.said.join('\n')).toContain('Do not restart, seal or upgrade any peer of test');
-      const events = await eventsOf(folder);
-      expect(events.findLast((one) => one.event === 'check' && one.code === 'live-set')).toMatchObject({
-        facts: { set: 'new', by: 'rotating the root key once more' },
-      });
-      expect(await underWay(live)).toEqual([]);
-      await proxy.close();
-      await opensItself(live);
-    },
-  );
+  it.each(['before-reply', 'internal-error'] as const)('is written once more after %s to the last call', async () => {
+    const { proxy, peers } = await withProxy(live);
+    void proxy.cut({ path: 'sys/rotate/root/update', skip: 1, fault: { kind: 'before-reply' } });
+    const ceremony = await prepare({ peers });
+    const { folder } = await ceremony.start();
+    expect(ceremony.said.join('\n')).toContain('Do not restart, seal or upgrade any peer of test');
+    const events = await eventsOf(folder);
+    expect(events.findLast((one) => one.event === 'check' && one.code === 'live-set')).toMatchObject({
+      facts: { set: 'new', by: 'rotating the root key once more' },
+    });
+    expect(await underWay(live)).toEqual([]);
+    await proxy.close();
+    await opensItself(live);
+  });
 
   it('is repaired when the followers freeze in the last call, and resumed after a kill (L3)', async () => {
     const { proxy, peers } = await withProxy(live);
