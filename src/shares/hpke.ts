@@ -1,6 +1,7 @@
 import { createHmac, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import type { KEM, Key } from 'hpke';
 import { QuorateError } from '../errors.ts';
+import { parseRawKey, rawKeyText } from './public-key.ts';
 
 /**
  * How a share is encrypted to its node: HPKE (RFC 9180) in base mode with HKDF-SHA256 and AES-256-GCM, and X25519, or
@@ -28,7 +29,7 @@ const RAW_LENGTH: Readonly<Record<EncryptionScheme, number>> = { x25519: 32, p25
 
 /** Whether `text` has the form of an encryption key. */
 export function isEncryptionKey(text: string): boolean {
-  return parse(text) !== undefined;
+  return parseRawKey(text, RAW_LENGTH) !== undefined;
 }
 
 /**
@@ -41,7 +42,7 @@ export async function sealTo(
   info: Uint8Array,
   aad: Uint8Array,
 ): Promise<Sealed> {
-  const parsed = parse(key);
+  const parsed = parseRawKey(key, RAW_LENGTH);
   if (parsed === undefined) throw unusable();
   const hpke = await import('hpke');
   const suite = new hpke.CipherSuite(
@@ -80,7 +81,7 @@ export async function openerFromPem(pem: string): Promise<Opener> {
   const privateKey = key.toCryptoKey(algorithm, false, ['deriveBits']);
   const publicKey = await suite.DeserializePublicKey(raw);
   return {
-    key: `${scheme}:${raw.toString('base64')}`,
+    key: rawKeyText(scheme, raw),
     open: (sealed, info, aad) =>
       opened(() => suite.Open({ privateKey, publicKey }, sealed.enc, sealed.ciphertext, { info, aad })),
   };
@@ -117,7 +118,7 @@ export async function openerOfToken(
   });
   const suite = new hpke.CipherSuite(kem, hpke.KDF_HKDF_SHA256, hpke.AEAD_AES_256_GCM);
   return {
-    key: `p256:${Buffer.from(publicKey).toString('base64')}`,
+    key: rawKeyText('p256', publicKey),
     open: (sealed, info, aad) => opened(() => suite.Open(held, sealed.enc, sealed.ciphertext, { info, aad })),
   };
 }
@@ -160,14 +161,6 @@ function schemeOf(key: KeyObject): EncryptionScheme {
   if (key.asymmetricKeyType === 'x25519') return 'x25519';
   if (key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'prime256v1') return 'p256';
   throw unusable();
-}
-
-function parse(key: EncryptionKey): { readonly scheme: EncryptionScheme; readonly raw: Uint8Array } | undefined {
-  const [scheme, encoded = '', ...rest] = key.split(':');
-  if ((scheme !== 'x25519' && scheme !== 'p256') || rest.length > 0) return undefined;
-  const raw = Buffer.from(encoded, 'base64');
-  if (raw.length !== RAW_LENGTH[scheme] || raw.toString('base64') !== encoded) return undefined;
-  return { scheme, raw: new Uint8Array(raw) };
 }
 
 function unusable(): QuorateError {

@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import { QuorateError } from '../errors.ts';
+import { parseRawKey, rawKeyText } from './public-key.ts';
 
 /** Ed25519 (RFC 8032), or P-256 with SHA-256 (FIPS 186-5) where the private half lives in a PKCS#11 token. */
 export type SigningScheme = 'ed25519' | 'p256';
@@ -40,11 +41,6 @@ export function verifies(key: PinnedKey, bytes: Uint8Array, signature: Uint8Arra
     : verify('sha256', bytes, { key: parsed.public, dsaEncoding: 'ieee-p1363' }, signature);
 }
 
-/** The pinned form of a raw public key. */
-export function pinnedKey(scheme: SigningScheme, raw: Uint8Array): PinnedKey {
-  return `${scheme}:${Buffer.from(raw).toString('base64')}`;
-}
-
 /**
  * A signer over a private key in memory, as PKCS#8 PEM.
  * @throws QuorateError `key-unusable`.
@@ -59,7 +55,7 @@ export function signerFromPem(pem: string): Signer {
   const scheme = schemeOf(key);
   const spki = createPublicKey(key).export({ type: 'spki', format: 'der' });
   return {
-    key: pinnedKey(scheme, spki.subarray(spki.length - RAW_LENGTH[scheme])),
+    key: rawKeyText(scheme, spki.subarray(spki.length - RAW_LENGTH[scheme])),
     sign: (bytes) =>
       Promise.resolve(
         scheme === 'ed25519' ? sign(null, bytes, key) : sign('sha256', bytes, { key, dsaEncoding: 'ieee-p1363' }),
@@ -74,13 +70,11 @@ function schemeOf(key: KeyObject): SigningScheme {
 }
 
 function parse(key: PinnedKey): { readonly scheme: SigningScheme; readonly public: KeyObject } | undefined {
-  const [scheme, encoded = '', ...rest] = key.split(':');
-  if ((scheme !== 'ed25519' && scheme !== 'p256') || rest.length > 0) return undefined;
-  const raw = Buffer.from(encoded, 'base64');
-  if (raw.length !== RAW_LENGTH[scheme] || raw.toString('base64') !== encoded) return undefined;
+  const parsed = parseRawKey(key, RAW_LENGTH);
+  if (parsed === undefined) return undefined;
   try {
-    const der = Buffer.concat([SPKI_HEAD[scheme], raw]);
-    return { scheme, public: createPublicKey({ key: der, format: 'der', type: 'spki' }) };
+    const der = Buffer.concat([SPKI_HEAD[parsed.scheme], parsed.raw]);
+    return { scheme: parsed.scheme, public: createPublicKey({ key: der, format: 'der', type: 'spki' }) };
   } catch {
     return undefined; // not a point of the curve
   }
