@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { RecordLine } from '../../../src/ceremony/record/events.ts';
 import type { Roster } from '../../../src/ceremony/roster/schema.ts';
@@ -7,6 +8,7 @@ import { peersOf } from '../../support/ceremony.ts';
 import { callPeer, type LiveCluster, sharedCluster, waitForVoters } from '../../support/cluster.ts';
 import { eventsOf, faultsOf } from '../../support/completion.ts';
 import { madeUpCustodians } from '../../support/custodians.ts';
+import { auditDisk } from '../../support/full-disk.ts';
 import { atNewShare, isNew, leadAgain, leader, stepDown, takeBack, withProxy } from '../../support/rotation-faults.ts';
 import { mortalSitting } from '../../support/mortal.ts';
 import {
@@ -79,6 +81,26 @@ describe('a rotation of the root key', () => {
       expect(liveBy(await judge(ceremony))).toBe('a share drill');
     },
   );
+
+  it('settles a last call during which the disk of the audit device was full (L2)', async () => {
+    const { proxy, peers } = await withProxy(live);
+    const disk = auditDisk(live.cluster, await leader(live));
+    const full = async (): Promise<void> => {
+      disk.fill();
+      const { status } = await callPeer(live.cluster, await leader(live), 'GET', 'sys/mounts', {
+        token: live.rootToken,
+      });
+      refused = status;
+    };
+    let refused = 0;
+    const fault = { kind: 'around', before: full, after: () => sleep(3000).then(disk.free) } as const;
+    void proxy.cut({ path: 'sys/rotate/root/verify', method: 'PUT', skip: 1, fault });
+    const ceremony = await prepare({ peers });
+    await ceremony.start();
+    expect(refused).toBe(500);
+    expect(ceremony.said.join('\n')).toContain('Do not restart, seal or upgrade any peer of test');
+    await judge(ceremony);
+  });
 
   it('does not send a new share twice whose reply was lost, and takes only the right ones in each phase', async () => {
     const { proxy, peers } = await withProxy(live);
