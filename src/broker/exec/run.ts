@@ -75,7 +75,7 @@ export async function execute(request: ExecRequest): Promise<Receipt> {
           request.warn(`the ${what} could not be renewed: ${error.message}`);
         },
       });
-      const end = await untilEnd(job, keeper, request, lease.ttl * 1000);
+      const end = await untilEnd(job, keeper, request, 1000 * Math.min(lease.ttl, held.childTtl));
       keeper.stop();
       return await finish(request, held, { end, keeper });
     } finally {
@@ -122,7 +122,8 @@ async function startUnlessCancelled(
 
 /** Waits for the program, and tells it when the credential is about to end. */
 async function untilEnd(job: Job, keeper: Keeper, request: ExecRequest, lifetime: number): Promise<JobEnd> {
-  const drain = request.drain ?? Math.min(MOST_DRAIN, lifetime / 4);
+  // What is renewed at half of its time has little less than that left, as long as it can be renewed.
+  const drain = Math.min(request.drain ?? Math.min(MOST_DRAIN, lifetime / 4), 0.4 * lifetime);
   const stopping = new AbortController();
   const stopped = (): boolean => stopping.signal.aborted;
   const ended = job.ended.finally(() => {
