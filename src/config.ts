@@ -80,8 +80,8 @@ const cluster = v.strictObject({
 });
 
 const wallet = v.strictObject({
-  threshold: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(255)),
-  nodes: v.pipe(
+  'threshold': v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(255)),
+  'nodes': v.pipe(
     v.record(
       shareName,
       v.strictObject({
@@ -99,6 +99,8 @@ const wallet = v.strictObject({
     ),
     v.check((nodes) => Object.keys(nodes).length >= 2, 'a wallet has two nodes at least'),
   ),
+  /** Whoever is root on a cluster that two nodes share reads the stores of both: said in every report. */
+  'accept-shared-root': v.optional(v.boolean(), false),
 });
 
 const policy = v.strictObject({

@@ -9,7 +9,7 @@ import type { Peer, Session } from '../../vault/peer.ts';
 import type { Sink } from '../../broker/output/sink.ts';
 import { clusterOptions } from '../cluster-options.ts';
 import { defineCommand, type OptionValues } from '../command.ts';
-import { logIn } from './log-in.ts';
+import { logIn } from '../log-in.ts';
 import { checkMount, checkRole, defaultMapping, namedMapping, roleOptions, variableOptions } from './role-options.ts';
 
 const FORMATS = ['json', 'yaml', 'env', 'url', 'pgpass', 'my.cnf', 'github', 'gitlab', 'dotenv'] as const;

@@ -16,7 +16,7 @@ import type { Job } from '../../programs/job.ts';
 import { Secret } from '../../secret.ts';
 import { clusterOptions } from '../cluster-options.ts';
 import { defineCommand, type OptionValues } from '../command.ts';
-import { logIn } from './log-in.ts';
+import { logIn } from '../log-in.ts';
 import { checkMount, checkRole, defaultMapping, namedMapping, roleOptions, variableOptions } from './role-options.ts';
 
 const options = {

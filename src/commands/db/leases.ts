@@ -5,7 +5,7 @@ import { EXIT } from '../../errors.ts';
 import { tableLines } from '../../layout.ts';
 import { clusterOptions } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
-import { logIn } from './log-in.ts';
+import { logIn } from '../log-in.ts';
 import { checkMount, checkRole, roleOptions } from './role-options.ts';
 
 /** `quorate db leases`: what lives, per role; 2 while any is stuck. */

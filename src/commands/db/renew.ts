@@ -5,7 +5,7 @@ import { QuorateError } from '../../errors.ts';
 import { tableLines } from '../../layout.ts';
 import { clusterOptions } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
-import { logIn } from './log-in.ts';
+import { logIn } from '../log-in.ts';
 import { checkLease } from './role-options.ts';
 
 /** `quorate db renew LEASE...`: lengthens leases, as far as their maximum goes. */

@@ -5,7 +5,7 @@ import { QuorateError } from '../../errors.ts';
 import { tableLines } from '../../layout.ts';
 import { clusterOptions } from '../cluster-options.ts';
 import { defineCommand, type OptionValues } from '../command.ts';
-import { logIn } from './log-in.ts';
+import { logIn } from '../log-in.ts';
 import { checkLease, checkMount, checkRole, roleOptions } from './role-options.ts';
 
 const options = {

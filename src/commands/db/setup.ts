@@ -11,7 +11,7 @@ import { readSecretFile } from '../../files.ts';
 import type { Secret } from '../../secret.ts';
 import { clusterOptions } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
-import { logIn } from './log-in.ts';
+import { logIn } from '../log-in.ts';
 
 /** `quorate db setup FILE`: makes the server's database engine what a reviewed file says, or tells how it differs. */
 export const command = defineCommand({

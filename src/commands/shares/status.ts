@@ -24,7 +24,13 @@ export const command = defineCommand({
         const text = `${JSON.stringify({ statements: gathered.statements })}\n`;
         await replaceFile(resolve(context.cwd, values.export), text);
       }
-      context.output.result(statusJson(name, status, gathered), () => statusLines(status, gathered));
+      const shared = known.shared.map(
+        (nodes) => `${nodes.join(' and ')} share a cluster, whose root reads both stores`,
+      );
+      context.output.result({ ...statusJson(name, status, gathered), sharedRoot: known.shared }, () => [
+        ...statusLines(status, gathered),
+        ...shared,
+      ]);
       return gathered.faults.size === 0 ? EXIT.done : EXIT.refused;
     } finally {
       close();

@@ -1,15 +1,17 @@
 import { resolve } from 'node:path';
-import type { WalletConfig } from '../../config.ts';
+import type { ClusterConfig, WalletConfig } from '../../config.ts';
 import type { Context } from '../../context.ts';
 import { QuorateError } from '../../errors.ts';
 import type { Wallet } from '../../shares/epochs.ts';
 import type { Node, NodeStore } from '../../shares/ports.ts';
-import { logIn } from '../db/log-in.ts';
+import { logIn } from '../log-in.ts';
 
 /** A wallet as quorate.yaml describes it, and as its statements are checked against it. */
 export interface KnownWallet {
   readonly wallet: Wallet;
   readonly config: WalletConfig;
+  /** Nodes that share a cluster, where quorate.yaml accepts it. */
+  readonly shared: readonly (readonly string[])[];
 }
 
 /** The options of what runs on a node. */
@@ -30,8 +32,33 @@ export async function knownWallet(context: Context, name: string): Promise<Known
       hint: names.length === 0 ? 'Describe it under "wallets:".' : `It has: ${names.join(', ')}.`,
     });
   }
+  const shared = sharedClusters(found, config?.clusters ?? {});
+  const [one] = shared;
+  if (one !== undefined && !found['accept-shared-root']) {
+    throw new QuorateError('policy', `${one.join(' and ')} of ${name} keep their shares on one cluster`, {
+      hint: 'Whoever is root there reads both stores. Give each node a cluster of its own, or say accept-shared-root: true.',
+    });
+  }
   const nodes = new Map(Object.entries(found.nodes).map(([node, { 'signing-key': key }]) => [node, key]));
-  return { wallet: { name, threshold: found.threshold, nodes }, config: found };
+  return { wallet: { name, threshold: found.threshold, nodes }, config: found, shared };
+}
+
+/** The nodes that share a cluster, by cluster; two names in quorate.yaml for one server are one cluster. */
+function sharedClusters(
+  { nodes }: WalletConfig,
+  clusters: Readonly<Record<string, ClusterConfig>>,
+): readonly (readonly string[])[] {
+  const groups: { readonly addresses: Set<string>; readonly members: string[] }[] = [];
+  for (const [node, { cluster }] of Object.entries(nodes)) {
+    const addresses = (clusters[cluster]?.peers ?? []).map(({ address }) => address.replace(/\/+$/, '').toLowerCase());
+    const group = groups.find((known) => addresses.some((address) => known.addresses.has(address)));
+    if (group === undefined) groups.push({ addresses: new Set(addresses), members: [node] });
+    else {
+      group.members.push(node);
+      for (const address of addresses) group.addresses.add(address);
+    }
+  }
+  return groups.filter(({ members }) => members.length > 1).map(({ members }) => members);
 }
 
 /** The folder of a node's own files. */

@@ -176,6 +176,21 @@ describe('key shares of two nodes on two clusters', () => {
     expect((await carry()).value).toMatchObject({ committed: 4, settled: true });
   });
 
+  it('are refused on one cluster, unless that is accepted, which every status says', async () => {
+    const file = join(folder, 'quorate.yaml');
+    const apart = await readFile(file, 'utf8');
+    const address = clusters.north().cluster.peers[0]?.address ?? '';
+    const together = apart.replace(clusters.south().cluster.peers[0]?.address ?? '?', `${address}/`);
+    await writeFile(file, together);
+    const refused = await run(['shares', 'status', 'treasury']);
+    await writeFile(file, `${together}    accept-shared-root: true\n`);
+    const accepted = await json(['shares', 'status', 'treasury']);
+    await writeFile(file, apart);
+    expect(refused.status).toBe(1);
+    expect(refused.stderr).toContain('north and south');
+    expect(accepted.value).toMatchObject({ sharedRoot: [['north', 'south']] });
+  });
+
   it('exit as the program does, and as env(1) does without one', async () => {
     const exec = (...program: string[]) =>
       run(['node', 'boot', 'treasury', ...asNode('north'), '--wait', '0', '--exec', '--', ...program]);

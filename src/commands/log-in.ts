@@ -1,9 +1,9 @@
-import type { ClusterChoice, Context } from '../../context.ts';
-import { isQuorateError, QuorateError } from '../../errors.ts';
-import type { Login } from '../../vault/login/outcome.ts';
-import type { Peer } from '../../vault/peer.ts';
-import type { AuthSettings } from '../../vault/login/settings.ts';
-import { clusterChoice } from '../cluster-options.ts';
+import type { ClusterChoice, Context } from '../context.ts';
+import { isQuorateError, QuorateError } from '../errors.ts';
+import type { Login } from '../vault/login/outcome.ts';
+import type { Peer } from '../vault/peer.ts';
+import type { AuthSettings } from '../vault/login/settings.ts';
+import { clusterChoice } from './cluster-options.ts';
 
 /** A login, and the peers that it is good for; the one it was made at comes first. */
 export interface ClusterLogin {
