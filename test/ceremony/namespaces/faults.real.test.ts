@@ -2,7 +2,14 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { MadeUpCustodian } from '../../../src/rehearsal/custodians.ts';
 import type { Peer } from '../../../src/vault/peer.ts';
 import { initScriptText, peersOf, prepareCeremony, type TestCeremony } from '../../support/ceremony.ts';
-import { callPeer, reseal, sharedCluster, temporaryFolder, unsealAll } from '../../support/cluster.ts';
+import {
+  callPeer,
+  initialisedCluster,
+  reseal,
+  sharedCluster,
+  temporaryFolder,
+  unsealAll,
+} from '../../support/cluster.ts';
 import { eventsOf, faultsOf } from '../../support/completion.ts';
 import { madeUpCustodians } from '../../support/custodians.ts';
 import { type CuttingProxy, startCuttingProxy } from '../../support/cutting-proxy.ts';
@@ -238,17 +245,19 @@ describe('namespaces on one peer, when things go wrong', () => {
   });
 
   it('the server cannot unseal one with another in it after a restart, and it is not the shares that are blamed', async () => {
-    const outer = await makeNamespace(live(), 'nesting');
-    await makeNamespace(live(), 'nesting/inner', false);
-    await reseal(live());
-    await unsealAll(live());
+    // On a cluster of its own: this one is not to be used again.
+    const doomed = await initialisedCluster({ peers: 1 });
+    const outer = await makeNamespace(doomed, 'nesting');
+    await makeNamespace(doomed, 'nesting/inner', false);
+    await reseal(doomed);
+    await unsealAll(doomed);
     const ceremony = prepareQuorum({
       folder: await temporaryFolder(),
       peers: [],
       token: '',
       script: { ceremony: 'unseal', namespace: 'nesting' },
       givers: outer.shares.slice(0, 2),
-      setting: settingIn(live(), peersOf(live().cluster), 'nesting'),
+      setting: settingIn(doomed, peersOf(doomed.cluster), 'nesting'),
     });
     expect(await codeOf(ceremony.start())).toBe('sealed');
     expect(ceremony.refused).toEqual([]);
