@@ -84,7 +84,8 @@ export async function play(
       const own = (await lab.records()).slice(known).filter((name) => !name.includes('-unseal-') || kind === 'unseal');
       const after = await follow(lab, kind, sitting, next, first, own);
       if (after === 'over') return result('unknown', 'nothing that was printed leads any further');
-      if (givesUp && sitting.code !== undefined && commands.length === 1 && (await isUntouched(lab, kind))) {
+      const mayStop = givesUp && sitting.code !== undefined && commands.length === 1 && after[0] !== 'recover';
+      if (mayStop && (await isUntouched(lab, kind))) {
         gaveUp = true;
         break;
       }
