@@ -8,6 +8,8 @@ import { atEnd } from './at-end.ts';
 export interface AuditDisk {
   fill(): void;
   free(): void;
+  /** Puts the audit file back where it was: a small disk would fill up by itself. */
+  leave(): void;
 }
 
 const mounted: string[] = [];
@@ -19,6 +21,9 @@ atEnd(() => {
 /** Moves a peer's audit file to a small file system, as an administrator rotates a log. Mounting it takes root. */
 export function auditDisk(cluster: ThrowawayCluster, index: number): AuditDisk {
   const peer = cluster.peers[index];
+  const reopen = (): void => {
+    if (peer?.pid !== undefined) process.kill(peer.pid, 'SIGHUP'); // the server opens its audit file again
+  };
   if (peer?.pid === undefined) throw new Error('that peer does not run');
   const folder = join(dirname(peer.auditFile), 'audit-disk');
   const filler = join(folder, 'filler');
@@ -27,7 +32,7 @@ export function auditDisk(cluster: ThrowawayCluster, index: number): AuditDisk {
   mounted.push(folder);
   renameSync(peer.auditFile, `${peer.auditFile}.1`);
   symlinkSync(join(folder, 'audit.log'), peer.auditFile);
-  process.kill(peer.pid, 'SIGHUP'); // the server opens its audit file again
+  reopen();
   return {
     fill() {
       for (let size = 1 << 20; size > 0; size >>= 1) {
@@ -40,6 +45,10 @@ export function auditDisk(cluster: ThrowawayCluster, index: number): AuditDisk {
     },
     free() {
       rmSync(filler);
+    },
+    leave() {
+      rmSync(peer.auditFile);
+      reopen();
     },
   };
 }

@@ -97,6 +97,7 @@ describe('a rotation of the root key', () => {
     void proxy.cut({ path: 'sys/rotate/root/verify', method: 'PUT', skip: 1, fault });
     const ceremony = await prepare({ peers });
     await ceremony.start();
+    disk.leave();
     expect(refused).toBe(500);
     expect(ceremony.said.join('\n')).toContain('Do not restart, seal or upgrade any peer of test');
     await judge(ceremony);
