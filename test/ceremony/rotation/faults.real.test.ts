@@ -93,7 +93,11 @@ describe('a rotation of the root key', () => {
       refused = status;
     };
     let refused = 0;
-    const fault = { kind: 'around', before: full, after: () => sleep(3000).then(disk.free) } as const;
+    const later = async (): Promise<void> => {
+      await sleep(3000);
+      disk.free();
+    };
+    const fault = { kind: 'around', before: full, after: later } as const;
     void proxy.cut({ path: 'sys/rotate/root/verify', method: 'PUT', skip: 1, fault });
     const ceremony = await prepare({ peers });
     await ceremony.start();
