@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { type Invitation, invitationWords, parseInvitation } from '../../src/ceremony/apart/invitation.ts';
@@ -177,9 +177,11 @@ export async function receiptOf({ home }: Custodian, { ceremony, step }: Invitat
   return join(home, newest);
 }
 
-/** Puts a receipt where the administrator looks. */
+/** Puts a receipt where the administrator looks, whole from the first moment: it is taken away when it is read. */
 export async function handIn({ handover }: Desk, file: string, as = file.split('/').at(-1) ?? ''): Promise<void> {
-  await cp(file, join(handover, as));
+  const onItsWay = join(handover, `${as}.coming`);
+  await cp(file, onItsWay);
+  await rename(onItsWay, join(handover, as));
 }
 
 /** No form of these shares was ever on the screen. */

@@ -60,22 +60,24 @@ export async function gather(run: Run, apart: Apart, gathering: Gathering): Prom
   const invitation = await invite(run, apart, gathering, signers);
   const held: ReceiptBody[] = [];
   const { before = 0 } = gathering;
-  let [top, told, movedAt, overAt] = [0, 0, Date.now(), 0];
+  let [top, said, movedAt, overAt] = [0, 0, Date.now(), 0];
   let fellAt: number | undefined;
   for (;;) {
     run.signal.throwIfAborted();
     const { counted, needed, over, peers, fell = false } = await gathering.look(held);
     if (counted > top) movedAt = Date.now();
-    const wrong = held.some(({ said }) => said.some(({ answer }) => answer === 'wrong set'));
-    if (fell || (!over && counted < top)) fellAt ??= Date.now();
-    // The receipt that says so may still be on its way.
-    if (wrong || Date.now() - (fellAt ?? Infinity) > FELL_WAIT) return { kind: 'fell', receipts: held };
+    const wrong = held.some(saysWrong);
+    if (wrong || fell || (!over && counted < top)) fellAt ??= Date.now();
+    const given = held.filter(mayCount).length + before;
+    // The receipt that says so, or those of the others whose shares fell with it, may still be on their way.
+    const told = wrong && given >= needed;
+    if (told || Date.now() - (fellAt ?? Infinity) > FELL_WAIT) return { kind: 'fell', receipts: held };
     top = Math.max(top, counted);
-    const missing = counted - held.filter(mayCount).length - before;
+    const missing = counted - given;
     if (over && overAt === 0) overAt = Date.now();
     if (over && missing <= 0) return { kind: 'over', receipts: held };
-    if (missing > 0 && fellAt === undefined && counted !== told && Date.now() - movedAt > TELL_AFTER) {
-      told = counted;
+    if (missing > 0 && fellAt === undefined && counted !== said && Date.now() - movedAt > TELL_AFTER) {
+      said = counted;
       tellMissing(run, { counted, needed, missing, peers, over });
     }
     const text = over && Date.now() - overAt > LOST_AFTER ? null : await apart.next(POLL);
@@ -89,6 +91,10 @@ export async function gather(run: Run, apart: Apart, gathering: Gathering): Prom
 /** A share that a server has refused is none of those that it counts. */
 function mayCount({ said }: ReceiptBody): boolean {
   return said.some(({ answer }) => answer !== 'refused');
+}
+
+function saysWrong({ said }: ReceiptBody): boolean {
+  return said.some(({ answer }) => answer === 'wrong set');
 }
 
 /** Those who hold these shares, with what their receipts must say of them. */
