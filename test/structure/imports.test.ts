@@ -13,6 +13,7 @@ const SHARED = [
   'templates',
   'difference',
   'versioned',
+  'setup',
 ];
 const ADAPTERS = ['vault', 'pkcs11', 'programs', 'openpgp', 'database', 'ui'];
 const DOMAINS = ['ceremony', 'hsm', 'broker', 'shares', 'separation', 'rehearsal'];

@@ -1,3 +1,4 @@
+import { type PolicyRule, policyText } from '../../setup/resource.ts';
 import { IDEMPOTENCY } from '../idempotency/places.ts';
 import type { Setup, SetupRole } from './schema.ts';
 
@@ -9,15 +10,6 @@ export const loginPolicy = (role: string): string => `quorate-db-${role}-login`;
 export const operatorPolicy = (mount: string): string => `quorate-db-${mount}-operator`;
 /** The token role that child tokens of a role are made by: it binds them to networks, which a plain child cannot be. */
 export const tokenRole = (role: string): string => `quorate-db-${role}`;
-
-function rules(entries: readonly (readonly [path: string, ...capabilities: readonly string[]])[]): string {
-  return entries
-    .map(([path, ...capabilities]) => {
-      const list = capabilities.map((one) => `"${one}"`).join(', ');
-      return `path "${path}" {\n  capabilities = [${list}]\n}\n`;
-    })
-    .join('');
-}
 
 const LEASES = [
   ['sys/leases/lookup', 'update'],
@@ -32,10 +24,10 @@ const LEASES = [
 export function policiesOf(setup: Setup): Readonly<Record<string, string>> {
   const policies: Record<string, string> = {};
   for (const role of setup.roles) {
-    policies[leasePolicy(role.name)] = rules([[`${setup.mount}/creds/${role.name}`, 'read'], ...LEASES]);
-    policies[loginPolicy(role.name)] = rules(loginRules(setup, role));
+    policies[leasePolicy(role.name)] = policyText([[`${setup.mount}/creds/${role.name}`, 'read'], ...LEASES]);
+    policies[loginPolicy(role.name)] = policyText(loginRules(setup, role));
   }
-  policies[operatorPolicy(setup.mount)] = rules([
+  policies[operatorPolicy(setup.mount)] = policyText([
     // Listing leases takes sudo.
     [`sys/leases/lookup/${setup.mount}/creds/*`, 'list', 'sudo'],
     [`sys/leases/lookup/${setup.mount}/creds`, 'list', 'sudo'],
@@ -48,7 +40,7 @@ export function policiesOf(setup: Setup): Readonly<Record<string, string>> {
   return policies;
 }
 
-function loginRules(setup: Setup, role: SetupRole): (readonly [string, ...string[]])[] {
+function loginRules(setup: Setup, role: SetupRole): PolicyRule[] {
   const own = '{{identity.entity.id}}';
   const { kv, transit } = IDEMPOTENCY;
   return [

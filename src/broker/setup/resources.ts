@@ -1,19 +1,8 @@
+import type { Resource } from '../../setup/resource.ts';
 import { loginPolicy, leasePolicy, policiesOf, tokenRole } from './policies.ts';
 import { IDEMPOTENCY } from '../idempotency/places.ts';
 import { portOf, type Setup, type SetupConnection, type SetupLogin } from './schema.ts';
 import { statementsOf, usernameTemplate } from './templates.ts';
-
-/** Something that a setup wants to be on the server. */
-export interface Resource {
-  /** An API path without `/v1/`, which is written by POST and read by GET. */
-  readonly path: string;
-  readonly data: Readonly<Record<string, unknown>>;
-  /**
-   * `mount`: made when it is not there, and only its type is compared afterwards. `foreign`: somebody else's to make.
-   * `connection`: written with the admin's password.
-   */
-  readonly kind: 'mount' | 'foreign' | 'connection' | 'plain';
-}
 
 /** Everything, in the order in which it is written. `ca` is the text of the connection's authority. */
 export function resourcesOf(setup: Setup, ca: string | undefined): readonly Resource[] {

@@ -1,7 +1,5 @@
 import { resolve } from 'node:path';
 import { checkAccount, targetOf } from '../../broker/setup/account.ts';
-import { applyChanges } from '../../broker/setup/apply.ts';
-import { type Change, findChanges } from '../../broker/setup/changes.ts';
 import { type LoadedSetup, loadSetup } from '../../broker/setup/load.ts';
 import { resourcesOf } from '../../broker/setup/resources.ts';
 import { accountSql } from '../../broker/setup/templates.ts';
@@ -9,6 +7,9 @@ import type { Context } from '../../context.ts';
 import { EXIT, isQuorateError, QuorateError } from '../../errors.ts';
 import { readSecretFile } from '../../files.ts';
 import type { Secret } from '../../secret.ts';
+import { applyChanges } from '../../setup/apply.ts';
+import { findChanges } from '../../setup/changes.ts';
+import { agree, changeLines, changesSummary } from '../changes.ts';
 import { clusterOptions } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
 import { logIn } from '../log-in.ts';
@@ -44,12 +45,12 @@ export const command = defineCommand({
       const differing = changes.filter(({ state }) => state !== 'same');
       const report = (applied: boolean): void => {
         const rows = changes.map(({ resource, state, lines }) => ({ path: resource.path, state, lines }));
-        context.output.result({ changes: rows, applied }, () =>
-          summary(context, differing.length, changes.length, applied),
-        );
+        context.output.result({ changes: rows, applied }, () => [
+          changesSummary(context, { differing: differing.length, all: changes.length, applied }),
+        ]);
       };
       if (context.output.format === 'table')
-        for (const line of differing.flatMap((one) => shown(context, one))) context.output.say(line);
+        for (const line of differing.flatMap((one) => changeLines(context, one))) context.output.say(line);
       if (values.check === true) {
         report(false);
         return differing.length === 0 ? EXIT.done : EXIT.unverified;
@@ -59,9 +60,15 @@ export const command = defineCommand({
       try {
         if (differing.length > 0 || password !== undefined) {
           if (password !== undefined && values['skip-account-check'] !== true) await look(context, loaded, password);
-          await agree(context, values.yes === true, differing.length);
+          const count = differing.length;
+          const question = count === 0 ? 'Write the password again?' : `Make ${count.toString()} changes?`;
+          await agree(context, values.yes === true, question);
           await applyChanges(session, changes, {
-            password,
+            also: ({ kind }) => {
+              if (kind !== 'connection') return undefined;
+              const again = password !== undefined;
+              return { data: { verify_connection: true, ...(again ? { password } : {}) }, again };
+            },
             signal: context.signal,
             onDone: ({ resource }) => {
               context.output.say(`written  ${resource.path}`);
@@ -98,24 +105,4 @@ async function look(context: Context, { setup, ca }: LoadedSetup, password: Secr
   } finally {
     await session.close();
   }
-}
-
-async function agree(context: Context, yes: boolean, count: number): Promise<void> {
-  if (yes) return;
-  const question = count === 0 ? 'Write the password again?' : `Make ${count.toString()} changes?`;
-  if (await context.prompts.confirm(question, { instead: '--yes' })) return;
-  throw new QuorateError('cancelled', 'nothing was changed');
-}
-
-function shown({ output }: Context, { resource, state, lines }: Change): string[] {
-  const { paint } = output;
-  const colour = (line: string): string => (line.startsWith('+') ? paint.good(line) : paint.bad(line));
-  return [paint.strong(`${resource.path} (${state})`), ...lines.map((line) => `  ${colour(line)}`)];
-}
-
-function summary({ output }: Context, differing: number, all: number, applied: boolean): readonly string[] {
-  const { paint } = output;
-  if (differing === 0) return [paint.good(`The server is as the file says (${all.toString()} things compared).`)];
-  const count = `${differing.toString()} of ${all.toString()}`;
-  return [applied ? paint.good(`Made ${count} things so, and read them back.`) : paint.bad(`${count} things differ.`)];
 }

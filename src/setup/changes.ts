@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
-import { diffLines, sameValue } from '../../difference.ts';
-import { QuorateError } from '../../errors.ts';
-import type { Session } from '../../vault/peer.ts';
-import type { Resource } from './resources.ts';
+import { diffLines, sameValue } from '../difference.ts';
+import { QuorateError } from '../errors.ts';
+import type { Session } from '../vault/peer.ts';
+import type { Resource } from './resource.ts';
 
 /** What a resource needs, found by asking the server. */
 export interface Change {
@@ -39,8 +39,10 @@ export async function findChange(session: Session, resource: Resource, signal: A
     return { resource, state: 'new', lines };
   }
   if (kind === 'mount' || kind === 'foreign') {
-    if (live['type'] === data['type']) return { resource, state: 'same', lines: [] };
-    throw new QuorateError('preflight-failed', `what is at ${path} is of another type`, {
+    if (Object.entries(data).every(([key, value]) => sameValue(value, live[key]))) {
+      return { resource, state: 'same', lines: [] };
+    }
+    throw new QuorateError('preflight-failed', `what is at ${path} is of another type or version`, {
       hint: 'Choose another mount in the file, or move that one away.',
     });
   }
@@ -87,7 +89,7 @@ async function readLive(session: Session, path: string, signal: AbortSignal): Pr
     throw new QuorateError(
       reply.status === 403 ? 'denied' : 'server-error',
       `${session.peer.name} answered GET ${path} with status ${reply.status.toString()}: ${reply.errors.join('; ')}`,
-      { hint: 'A setup needs a token that may read and write mounts, policies, token roles and the database engine.' },
+      { hint: 'A setup needs a token that may read and write mounts, policies, roles and what is in the mounts.' },
     );
   }
   const body = reply.body as { readonly data?: unknown };

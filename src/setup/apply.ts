@@ -1,15 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { QuorateError } from '../../errors.ts';
-import type { Secret } from '../../secret.ts';
-import type { Session } from '../../vault/peer.ts';
+import { QuorateError } from '../errors.ts';
+import type { Session } from '../vault/peer.ts';
 import { type Change, findChange } from './changes.ts';
+import type { Resource } from './resource.ts';
 
 const TRIES = 20;
 const BETWEEN = 250;
 
 export interface ApplyOptions {
-  /** Of the connection's admin; without it an existing connection keeps the one it has. */
-  readonly password: Secret | undefined;
+  /** What is written besides what is compared, such as a password, and whether that alone is a reason to write. */
+  readonly also?: (
+    resource: Resource,
+  ) => { readonly data: Readonly<Record<string, unknown>>; readonly again: boolean } | undefined;
   readonly signal: AbortSignal;
   readonly onDone: (change: Change) => void;
 }
@@ -19,15 +21,12 @@ export interface ApplyOptions {
  * @throws QuorateError `denied`, `server-error`; `server-response` when what is read back is not what was written.
  */
 export async function applyChanges(session: Session, changes: readonly Change[], options: ApplyOptions): Promise<void> {
-  const { password, signal } = options;
+  const { also, signal } = options;
   for (const change of changes) {
     const { resource, state } = change;
-    const isConnection = resource.kind === 'connection';
-    if (state === 'same' && !(isConnection && password !== undefined)) continue;
-    const data = isConnection
-      ? { ...resource.data, verify_connection: true, ...(password === undefined ? {} : { password }) }
-      : resource.data;
-    await writeOnce(session, resource.path, data, signal);
+    const more = also?.(resource);
+    if (state === 'same' && more?.again !== true) continue;
+    await writeOnce(session, resource.path, { ...resource.data, ...more?.data }, signal);
     const after = await findChange(session, resource, signal);
     if (after.state !== 'same') {
       throw new QuorateError('server-response', `${resource.path} does not read back as it was written`, {
