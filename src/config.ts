@@ -4,12 +4,12 @@ import * as v from 'valibot';
 import { parseDocument } from './document.ts';
 import { QuorateError } from './errors.ts';
 import { readText } from './files.ts';
+import { namespacePath, shareName, walletSchema } from './wallet-config.ts';
 
 /** The name that is looked for in the working folder when no `--config` is given. */
 export const CONFIG_FILE = 'quorate.yaml';
 
 const name = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'letters, digits, dots, dashes'));
-const shareName = v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits, dashes'));
 const path = v.pipe(v.string(), v.minLength(1));
 const whole = v.pipe(v.number(), v.integer(), v.minValue(0));
 
@@ -34,15 +34,6 @@ const auth = v.variant('method', [
     'password-file': v.optional(path),
   }),
 ]);
-
-/** A namespace, named from the root: `team/a`. */
-const namespacePath = v.pipe(
-  v.string(),
-  v.regex(
-    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(\/[A-Za-z0-9][A-Za-z0-9._-]{0,63}){0,9}$/,
-    'a namespace from the root on, such as team/a',
-  ),
-);
 
 const peer = v.strictObject({
   name,
@@ -69,6 +60,8 @@ const cluster = v.strictObject({
   'namespace': v.optional(v.pipe(v.string(), v.minLength(1))),
   'auth': v.optional(auth, { method: 'token' }),
   'roster': v.optional(path),
+  /** As `quorate status` shows it: another cluster under the same addresses is then refused. */
+  'cluster-id': v.optional(v.pipe(v.string(), v.uuid('the id of a cluster, as quorate status shows it'))),
   /** Those that have seals of their own, and the rosters of their shares. */
   'namespaces': v.optional(
     v.pipe(
@@ -79,29 +72,7 @@ const cluster = v.strictObject({
   ),
 });
 
-const wallet = v.strictObject({
-  'threshold': v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(255)),
-  'nodes': v.pipe(
-    v.record(
-      shareName,
-      v.strictObject({
-        'cluster': name,
-        'namespace': v.optional(namespacePath),
-        'mount': v.optional(name, 'mpc'),
-        /** The public half of its signing key, as `quorate shares enroll` prints it. */
-        'signing-key': v.pipe(
-          v.string(),
-          v.regex(/^(?:ed25519|p256):[A-Za-z0-9+/]{43,88}={0,2}$/, 'a key as quorate shares enroll prints it'),
-        ),
-        /** How the node itself logs in; an operator logs in as the cluster says. */
-        'auth': v.optional(auth),
-      }),
-    ),
-    v.check((nodes) => Object.keys(nodes).length >= 2, 'a wallet has two nodes at least'),
-  ),
-  /** Whoever is root on a cluster that two nodes share reads the stores of both: said in every report. */
-  'accept-shared-root': v.optional(v.boolean(), false),
-});
+const wallet = walletSchema(auth);
 
 const policy = v.strictObject({
   'smallest-threshold': v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 2),

@@ -4,6 +4,7 @@ import { areaOf, type Import, importsOf, trackedFiles } from './source-tree.ts';
 const SHARED = [
   'authorities',
   'config',
+  'wallet-config',
   'document',
   'secret',
   'files',
