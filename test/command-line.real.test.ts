@@ -42,6 +42,15 @@ describe('the command line', () => {
     expect(err).toMatch(/error {2}usage: |Usage: /);
   });
 
+  it.each([
+    { words: ['statsu'], meant: 'Did you mean status?' },
+    { words: ['ceremony', 'resum'], meant: 'Did you mean resume?' },
+    { words: ['status', '--peeer', 'one'], meant: 'Did you mean --peer?' },
+  ])('guesses what $words meant', async ({ words, meant }) => {
+    const { err } = await quorate(...words);
+    expect(err).toContain(meant);
+  });
+
   it('ends quietly when nobody reads on', async () => {
     const child = spawn(process.execPath, [MAIN, 'help'], { stdio: ['ignore', 'pipe', 'pipe'] });
     child.stdout.destroy();

@@ -34,9 +34,8 @@ export async function readByCommander(asked: Asked, streams: Streams): Promise<G
     // Help and version were asked for; help of a group that was named without a verb is an error.
     if (error.exitCode === 0) return EXIT.done;
     if (error.code === 'commander.help') return EXIT.usage;
-    throw new QuorateError('usage', plainMessage(error), {
-      hint: `See: quorate ${[...path, '--help'].join(' ')}`,
-    });
+    const help = `See: quorate ${[...path, '--help'].join(' ')}`;
+    throw new QuorateError('usage', plainMessage(error), { hint: [...suggestion(error), help].join(' ') });
   }
 }
 
@@ -49,7 +48,7 @@ async function build(
   const program = new Program('quorate');
   program
     .description(
-      'Key ceremonies for OpenBao and HashiCorp Vault: quorum init and unseal, with a record that auditors can check.',
+      "Keys that are in people's hands: ceremonies, HSM seals, database credentials and key shares, on OpenBao and HashiCorp Vault.",
     )
     .helpCommand('help [command...]', 'help for a command')
     .addHelpText(
@@ -123,6 +122,11 @@ function wire(program: Program, path: readonly string[], streams: Streams, take:
     }
     take({ args: verb.args, values });
   });
+}
+
+/** Commander's guess at what was meant. Names of ours alone stand in it. */
+function suggestion({ message }: CommanderError): readonly string[] {
+  return [/Did you mean [^?\n]+\?/.exec(message)?.[0] ?? []].flat();
 }
 
 /** commander quotes what it was given, which may be a secret in the wrong place: only plain words are repeated. */
