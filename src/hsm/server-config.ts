@@ -1,4 +1,4 @@
-import { blocksOf, type HclObject, type HclValue, parseHcl } from './hcl.ts';
+import { blocksOf, type HclObject, type HclValue, parseHcl } from '../hcl.ts';
 
 /** A `plugin "kms" "NAME"` stanza. */
 export interface PluginStanza {

@@ -6,6 +6,7 @@ const SHARED = [
   'config',
   'wallet-config',
   'document',
+  'hcl',
   'secret',
   'files',
   'errors',

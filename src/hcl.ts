@@ -1,4 +1,4 @@
-import { QuorateError } from '../errors.ts';
+import { QuorateError } from './errors.ts';
 
 /*
  * A strict reader of the configuration language of OpenBao and Vault servers: HCL 1 without what servers do not use

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isQuorateError } from '../../src/errors.ts';
-import { blocksOf, type HclObject, type HclValue, isObject, parseHcl } from '../../src/hsm/hcl.ts';
+import { isQuorateError } from '../src/errors.ts';
+import { blocksOf, type HclObject, type HclValue, isObject, parseHcl } from '../src/hcl.ts';
 
 /** As plain data, the keys of a block joined. */
 function plain(value: HclValue): unknown {
