@@ -44,7 +44,7 @@ async function run(command: Command, given: Given, streams: Streams): Promise<nu
   try {
     return (await command.run(context, own, given.args)) ?? EXIT.done;
   } finally {
-    context.close();
+    await context.close();
   }
 }
 

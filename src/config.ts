@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import * as v from 'valibot';
+import { authSchema, withAbsoluteFiles } from './auth.ts';
 import { parseDocument } from './document.ts';
 import { QuorateError } from './errors.ts';
 import { readText } from './files.ts';
@@ -17,23 +18,6 @@ const address = v.pipe(
   v.string(),
   v.regex(/^(https:\/\/|http:\/\/|unix:\/\/\/)[^\s?#@]+$/, 'an address such as https://vault-1.example:8200'),
 );
-
-const auth = v.variant('method', [
-  v.strictObject({ method: v.literal('token') }),
-  v.strictObject({ method: v.literal('token-file'), file: path }),
-  v.strictObject({
-    'method': v.literal('approle'),
-    'mount': v.optional(name, 'approle'),
-    'role-id': v.pipe(v.string(), v.minLength(1)),
-    'secret-id-file': path,
-  }),
-  v.strictObject({
-    'method': v.literal('userpass'),
-    'mount': v.optional(name, 'userpass'),
-    'username': name,
-    'password-file': v.optional(path),
-  }),
-]);
 
 const peer = v.strictObject({
   name,
@@ -58,7 +42,7 @@ const cluster = v.strictObject({
   'client-certificate': v.optional(path),
   'client-key': v.optional(path),
   'namespace': v.optional(v.pipe(v.string(), v.minLength(1))),
-  'auth': v.optional(auth, { method: 'token' }),
+  'auth': v.optional(authSchema, { method: 'token' }),
   'roster': v.optional(path),
   /** As `quorate status` shows it: another cluster under the same addresses is then refused. */
   'cluster-id': v.optional(v.pipe(v.string(), v.uuid('the id of a cluster, as quorate status shows it'))),
@@ -72,7 +56,7 @@ const cluster = v.strictObject({
   ),
 });
 
-const wallet = walletSchema(auth);
+const wallet = walletSchema(authSchema);
 
 const policy = v.strictObject({
   'smallest-threshold': v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 2),
@@ -92,7 +76,6 @@ const schema = v.strictObject({
   records: v.optional(path, 'records'),
 });
 
-export type AuthConfig = v.InferOutput<typeof auth>;
 export type PeerConfig = v.InferOutput<typeof peer>;
 export type ClusterConfig = v.InferOutput<typeof cluster>;
 export type WalletConfig = v.InferOutput<typeof wallet>;
@@ -116,7 +99,10 @@ export async function loadConfig(file: string): Promise<Config> {
   const clusters = Object.fromEntries(
     Object.entries(config.clusters).map(([key, one]) => [key, withAbsolutePaths(one, folder)]),
   );
-  return { ...config, clusters, records: resolve(folder, config.records), file: resolve(file), folder, text };
+  const wallets = Object.fromEntries(
+    Object.entries(config.wallets).map(([key, one]) => [key, { ...one, nodes: withAbsoluteLogins(one.nodes, folder) }]),
+  );
+  return { ...config, clusters, wallets, records: resolve(folder, config.records), file: resolve(file), folder, text };
 }
 
 /** The config that `--config` names, else `quorate.yaml` in `cwd`, else undefined. */
@@ -147,8 +133,17 @@ export function chooseCluster(
   return { name: chosen, cluster: found };
 }
 
+function withAbsoluteLogins(nodes: WalletConfig['nodes'], folder: string): WalletConfig['nodes'] {
+  return Object.fromEntries(
+    Object.entries(nodes).map(([key, { auth, ...node }]) => [
+      key,
+      auth === undefined ? node : { ...node, auth: withAbsoluteFiles(auth, folder) },
+    ]),
+  );
+}
+
 function withAbsolutePaths(cluster: ClusterConfig, folder: string): ClusterConfig {
-  const absolute = { ...cluster, auth: { ...cluster.auth } };
+  const absolute = { ...cluster, auth: withAbsoluteFiles(cluster.auth, folder) };
   for (const key of ['ca', 'client-certificate', 'client-key', 'roster'] as const) {
     const value = cluster[key];
     if (value !== undefined) absolute[key] = resolve(folder, value);
@@ -156,11 +151,5 @@ function withAbsolutePaths(cluster: ClusterConfig, folder: string): ClusterConfi
   absolute.namespaces = cluster.namespaces.map((one) =>
     one.roster === undefined ? one : { ...one, roster: resolve(folder, one.roster) },
   );
-  if (absolute.auth.method === 'token-file') absolute.auth.file = resolve(folder, absolute.auth.file);
-  if (absolute.auth.method === 'approle')
-    absolute.auth['secret-id-file'] = resolve(folder, absolute.auth['secret-id-file']);
-  if (absolute.auth.method === 'userpass' && absolute.auth['password-file'] !== undefined) {
-    absolute.auth['password-file'] = resolve(folder, absolute.auth['password-file']);
-  }
   return absolute;
 }

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { AuthSettings } from './auth.ts';
 import type { ClusterConfig, Config, PeerConfig, Policy } from './config.ts';
 import type { ClusterChoice, ConnectedCluster } from './context.ts';
 import { QuorateError } from './errors.ts';
@@ -23,7 +24,7 @@ const SINGLE = 'server';
 
 /**
  * Resolves what a command's options name: an address of its own, a cluster of the config, or the environment's server;
- * and the namespace that they, else the environment, mean.
+ * the namespace that they, else the environment, mean; and how to log in there.
  * @throws QuorateError `cluster-unknown`, `usage` (both an address and a cluster), `environment-hostile`.
  */
 export async function connectCluster(
@@ -32,7 +33,8 @@ export async function connectCluster(
   env: Readonly<Record<string, string | undefined>>,
   cwd: string,
 ): Promise<ConnectedCluster> {
-  const cluster = await chosenCluster(choice, config, env, cwd);
+  const auth = choice.login === undefined ? choice.auth : (await import('./auth.ts')).parseLogin(choice.login, cwd);
+  const cluster = await chosenCluster({ ...choice, ...(auth === undefined ? {} : { auth }) }, config, env, cwd);
   const namespace = (choice.namespace ?? readVariable(env, 'NAMESPACE') ?? '').replace(/^\/+|\/+$/g, '');
   // It goes into titles and records: nothing that was given in the wrong place may get there.
   if (namespace.split('/').some((part) => part !== '' && (!NAME.test(part) || SECRET.test(part)))) {
@@ -50,6 +52,7 @@ async function chosenCluster(
   cwd: string,
 ): Promise<ConnectedCluster> {
   const policy = config?.policy ?? DEFAULT_POLICY;
+  const given = choice.auth ?? { method: 'token' };
   if (choice.address !== undefined) {
     if (choice.cluster !== undefined || choice.peer !== undefined) {
       throw new QuorateError(
@@ -57,7 +60,7 @@ async function chosenCluster(
         '--address names a single server; --cluster and --peer name what quorate.yaml describes',
       );
     }
-    return { name: SINGLE, policy, peers: [connectPeer(singleServer(choice, env, cwd))] };
+    return { name: SINGLE, policy, auth: given, peers: [connectPeer(singleServer(choice, env, cwd))] };
   }
   if (
     config !== undefined &&
@@ -66,7 +69,9 @@ async function chosenCluster(
     const { chooseCluster } = await import('./config.ts');
     const { name, cluster } = chooseCluster(config, choice.cluster);
     const peers = choosePeers(cluster.peers, choice.peer);
-    return { name, policy, config: cluster, peers: peers.map((peer) => connectPeer(settingsOf(peer, cluster, env))) };
+    const auth = choice.auth ?? cluster.auth;
+    const settings = peers.map((peer) => ({ ...settingsOf(peer, cluster, env), ...certificateOf(auth) }));
+    return { name, policy, auth, config: cluster, peers: settings.map(connectPeer) };
   }
   const settings = settingsFromEnvironment(env);
   if (settings === undefined || (choice.cluster ?? SINGLE) !== SINGLE) {
@@ -74,7 +79,7 @@ async function chosenCluster(
       hint: 'Write a quorate.yaml, name one with --config, or give --address or BAO_ADDR.',
     });
   }
-  return { name: SINGLE, policy, peers: [connectPeer({ ...settings, ...flags(choice, cwd) })] };
+  return { name: SINGLE, policy, auth: given, peers: [connectPeer({ ...settings, ...flags(choice, cwd) })] };
 }
 
 function singleServer(
@@ -92,7 +97,14 @@ function flags(choice: ClusterChoice, cwd: string): Partial<PeerSettings> {
   return {
     ...(choice.ca === undefined ? {} : { ca: resolve(cwd, choice.ca) }),
     ...(choice.pin === undefined ? {} : { pin: choice.pin }),
+    ...(choice.auth === undefined ? {} : certificateOf(choice.auth)),
   };
+}
+
+/** A login by certificate is good only with connections that show it, renewals too. */
+function certificateOf(auth: AuthSettings): Pick<PeerSettings, 'clientCertificate' | 'clientKey'> {
+  if (auth.method !== 'cert' || auth.certificate === undefined || auth.key === undefined) return {};
+  return { clientCertificate: auth.certificate, clientKey: auth.key };
 }
 
 function choosePeers(peers: readonly PeerConfig[], names: readonly string[] | undefined): readonly PeerConfig[] {

@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { AuthSettings } from './auth.ts';
 import type { ClusterConfig, Config, Policy } from './config.ts';
 import type { Databases } from './database/database.ts';
 import type { OpenPgp } from './openpgp/openpgp.ts';
@@ -13,7 +14,6 @@ import type { Format, Output, Prompts } from './ui/terminal.ts';
 import type { Secret } from './secret.ts';
 import type { HeldLogin } from './vault/login/held.ts';
 import type { Login } from './vault/login/outcome.ts';
-import type { AuthSettings } from './vault/login/settings.ts';
 import type { Entered } from './vault/namespace.ts';
 import type { Peer } from './vault/peer.ts';
 
@@ -35,6 +35,8 @@ export interface ConnectedCluster {
   readonly name: string;
   readonly peers: readonly Peer[];
   readonly policy: Policy;
+  /** How to log in there. */
+  readonly auth: AuthSettings;
   /** The namespace that the options, else the environment, name. */
   readonly namespace?: string;
   /** Where `quorate.yaml` describes it. */
@@ -51,11 +53,16 @@ export interface ClusterChoice {
   readonly pin?: string;
   /** A namespace with a seal of its own, from the root on. */
   readonly namespace?: string;
+  /** How to log in, in place of what `quorate.yaml` says of the cluster: as `parseLogin` reads it, or read already. */
+  readonly login?: string;
+  readonly auth?: AuthSettings;
 }
 
 export interface LoginOptions {
   /** Saves a request: a token that is at hand is not looked up first (see `Surroundings` in vault/login). */
   readonly unchecked?: boolean;
+  /** A token that quorate made is not revoked when the command ends: something hangs on it that outlives the command. */
+  readonly lasting?: boolean;
 }
 
 /** The administrator's login for as long as a command runs. */
@@ -85,7 +92,10 @@ export interface Context {
   policy(): Promise<Policy>;
   /** The peers of a cluster that another config file describes, and nothing but that file. */
   peersOf(configFile: string, cluster: string): Promise<readonly Peer[]>;
-  /** Logs in on a peer by `auth` of quorate.yaml (default: a token from the environment, the helper or the token file). */
+  /**
+   * Logs in on a peer (default: with a token from the environment, the helper or the token file). A token that is made
+   * by this is revoked when the command ends.
+   */
   login(peer: Peer, auth?: AuthSettings, options?: LoginOptions): Promise<Login>;
   /**
    * The cluster's peers, and logins on them, in the root or in a namespace with a seal of its own: see `enterNamespace`.
@@ -106,8 +116,8 @@ export interface Context {
   databases(): Promise<Databases>;
   /** Standard output, or another open descriptor, for a secret: never a terminal, but where somebody asked for that. */
   secretOutput(descriptor?: number, options?: { readonly terminal?: boolean }): Promise<SecretOutput>;
-  /** Ends idle connections and the processes that hold libraries, so that the process can end. */
-  close(): void;
+  /** Revokes the tokens that `login` made; then ends idle connections, and processes that hold libraries. */
+  close(): Promise<void>;
 }
 
 /** Builds the context of one command. Adapters are loaded when a command first asks for them. */
@@ -124,8 +134,17 @@ export async function createContext(
   const output = await createOutput({ format, stdout: streams.stdout, stderr: streams.stderr, env });
   const connected: Peer[] = [];
   const libraries: RemoteLibrary[] = [];
+  const clusters: (readonly Peer[])[] = [];
+  const logins: { readonly login: Login; readonly peers: readonly Peer[] }[] = [];
+  const unwrapped = new Map<string, Secret>();
   let prompts: Prompts | undefined;
   let config: Promise<Config | undefined> | undefined;
+  const logIn = async (peer: Peer, auth: AuthSettings, unchecked: boolean): Promise<Login> => {
+    const { login } = await import('./vault/login/login.ts');
+    const password = async (): Promise<Secret> =>
+      context.prompts.secret('Password', { instead: 'password-file in quorate.yaml' });
+    return login(peer, auth, { env, home: homedir(), signal, password, unchecked, unwrapped });
+  };
   const context: Context = {
     env,
     cwd,
@@ -143,6 +162,7 @@ export async function createContext(
       const { connectCluster } = await import('./connect-cluster.ts');
       const cluster = await connectCluster(choice, await context.config(), env, cwd);
       connected.push(...cluster.peers);
+      clusters.push(cluster.peers);
       return cluster;
     },
     policy: async () => (await context.config())?.policy ?? (await import('./connect-cluster.ts')).DEFAULT_POLICY,
@@ -155,11 +175,14 @@ export async function createContext(
       connected.push(...peers);
       return peers;
     },
-    login: async (peer, auth = { method: 'token' }, { unchecked = false } = {}) => {
-      const { login } = await import('./vault/login/login.ts');
-      const password = async (): Promise<Secret> =>
-        context.prompts.secret('Password', { instead: 'password-file in quorate.yaml' });
-      return login(peer, auth, { env, home: homedir(), signal, password, unchecked });
+    login: async (peer, auth = { method: 'token' }, { unchecked = false, lasting = false } = {}) => {
+      const made = await logIn(peer, auth, unchecked);
+      if (made.own && !lasting) {
+        // Never a token to the peers of another cluster.
+        const peers = clusters.find((one) => one.includes(peer)) ?? [peer];
+        logins.push({ login: { ...made, session: made.session.at(peer) }, peers });
+      }
+      return made;
     },
     enter: async (cluster, logIn, namespace = '') => {
       const { enterNamespace } = await import('./vault/namespace.ts');
@@ -167,11 +190,10 @@ export async function createContext(
       connected.push(...entered.peers);
       return entered;
     },
-    heldLogin: ({ peers, config: described }) => {
-      const auth = described?.auth;
-      const make = (peer: Peer): Promise<Login> => context.login(peer, auth);
+    heldLogin: ({ peers, auth }) => {
+      const make = (peer: Peer): Promise<Login> => logIn(peer, auth, false);
       // A token that somebody else made is theirs to revoke.
-      if (auth?.method !== 'approle' && auth?.method !== 'userpass') {
+      if (auth.method === 'token' || auth.method === 'token-file') {
         return { login: make, end: () => Promise.resolve([]) };
       }
       let held: HeldLogin | undefined;
@@ -204,9 +226,19 @@ export async function createContext(
     databases: async () => (await import('./database/open.ts')).databases,
     secretOutput: async (descriptor, options) =>
       (await import('./ui/secret-output.ts')).createSecretOutput(descriptor, options),
-    close: () => {
-      for (const peer of connected) peer.close();
-      for (const library of libraries) library.close();
+    close: async () => {
+      try {
+        if (logins.length > 0) {
+          const { endLogins } = await import('./vault/login/held.ts');
+          for (const left of await endLogins(logins.splice(0))) {
+            output.warn(`the login is not known to be revoked, and lives on until it expires: ${left}`);
+          }
+        }
+      } finally {
+        for (const secret of unwrapped.values()) secret.wipe();
+        for (const peer of connected) peer.close();
+        for (const library of libraries) library.close();
+      }
     },
   };
   return context;

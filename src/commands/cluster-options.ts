@@ -14,9 +14,18 @@ export const namespaceOption = {
   namespace: { value: 'PATH', description: 'in this namespace with a seal of its own, named from the root (OpenBao)' },
 } as const;
 
+/** For commands that log in. */
+export const loginOption = {
+  login: {
+    value: 'METHOD,...',
+    description:
+      'how to log in, with the settings of auth in quorate.yaml as NAME=VALUE: jwt,role=ci,variable=ID_TOKEN',
+  },
+} as const;
+
 /** The part of a command's values that chooses servers. */
 export function clusterChoice(values: ClusterChoice): ClusterChoice {
-  const { cluster, peer, address, ca, pin, namespace } = values;
+  const { cluster, peer, address, ca, pin, namespace, login } = values;
   return {
     ...(cluster === undefined ? {} : { cluster }),
     ...(peer === undefined ? {} : { peer }),
@@ -24,5 +33,6 @@ export function clusterChoice(values: ClusterChoice): ClusterChoice {
     ...(ca === undefined ? {} : { ca }),
     ...(pin === undefined ? {} : { pin }),
     ...(namespace === undefined ? {} : { namespace }),
+    ...(login === undefined ? {} : { login }),
   };
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { areaOf, type Import, importsOf, trackedFiles } from './source-tree.ts';
 
 const SHARED = [
+  'auth',
   'authorities',
   'config',
   'wallet-config',
@@ -96,7 +97,14 @@ describe('imports', () => {
     for (const path of reached) {
       for (const i of imports) if (i.from === path && i.own && i.kind === 'static') reached.add(i.to);
     }
-    const heavy = new Set([...ADAPTERS.filter((area) => area !== 'ui'), ...DOMAINS, 'kms', 'config', 'document']);
+    const heavy = new Set([
+      ...ADAPTERS.filter((area) => area !== 'ui'),
+      ...DOMAINS,
+      'kms',
+      'auth',
+      'config',
+      'document',
+    ]);
     expect([...reached].filter((path) => heavy.has(areaOf(path)))).toEqual([]);
     const packages = imports.filter((i) => reached.has(i.from) && !i.own && i.kind === 'static').map((i) => i.to);
     expect(packages.filter((name) => name !== 'commander')).toEqual([]);

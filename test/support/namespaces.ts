@@ -2,7 +2,7 @@ import type { CeremonySetting } from '../../src/ceremony/engine.ts';
 import type { Roster } from '../../src/ceremony/roster/schema.ts';
 import { fingerprintShare } from '../../src/ceremony/share.ts';
 import { Secret } from '../../src/secret.ts';
-import { enterNamespace } from '../../src/vault/namespace.ts';
+import { enterNamespace, type LogIn } from '../../src/vault/namespace.ts';
 import type { Peer } from '../../src/vault/peer.ts';
 import { callPeer, leaderIndex, type LiveCluster } from './cluster.ts';
 import { at } from './http.ts';
@@ -75,11 +75,11 @@ export function settingIn(
   path: string | undefined,
   rosters: ReadonlyMap<string, Roster> = new Map(),
 ): Pick<CeremonySetting, 'cluster' | 'login' | 'enter' | 'otherRosters'> & { readonly roster?: Roster } {
-  const logIn: CeremonySetting['login'] = (peer) => {
+  const logIn = (peer: Peer): ReturnType<LogIn> => {
     const token = Secret.fromText(live.rootToken);
     const session = peer.session(token);
     token.wipe();
-    return Promise.resolve({ session, accessor: 'test', policies: ['root'] });
+    return Promise.resolve({ session, accessor: 'test', policies: ['root'], own: false });
   };
   const entered = enterNamespace(peers, path ?? '', { home: '', logIn });
   const roster = rosters.get(path ?? '');

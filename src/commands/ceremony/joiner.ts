@@ -117,7 +117,7 @@ async function sessionFor(
     }
   }
   try {
-    return (await context.login(peer, cluster.config?.auth)).session;
+    return (await context.login(peer, cluster.auth)).session;
   } catch (error) {
     if (!isQuorateError(error, 'token-missing')) throw error;
     throw new QuorateError('token-missing', 'this server takes shares for that from a login only', {

@@ -49,7 +49,7 @@ export const command = defineCommand({
       );
     }
     const issue = values.bind !== true && values.end !== true ? wanted(values) : undefined;
-    const { session } = await context.login(peer, cluster.config?.auth);
+    const { session } = await context.login(peer, cluster.auth);
     try {
       if (issue !== undefined) await issueTo(context, session, { ...issue, ceremony }, invitation);
       else if (values.end === true) await end(context, session, ceremony);

@@ -7,7 +7,7 @@ import { isQuorateError, QuorateError } from '../../errors.ts';
 import { Secret } from '../../secret.ts';
 import type { Peer, Session } from '../../vault/peer.ts';
 import type { Sink } from '../../broker/output/sink.ts';
-import { clusterOptions } from '../cluster-options.ts';
+import { clusterOptions, loginOption } from '../cluster-options.ts';
 import { defineCommand, type OptionValues } from '../command.ts';
 import { logIn } from '../log-in.ts';
 import { checkMount, checkRole, defaultMapping, namedMapping, roleOptions, variableOptions } from './role-options.ts';
@@ -28,6 +28,7 @@ const options = {
     description: 'a job that is tried again gets its earlier credential back while that lives',
   },
   ...clusterOptions,
+  ...loginOption,
 } as const;
 type Values = OptionValues<typeof options>;
 
@@ -51,7 +52,7 @@ export const command = defineCommand({
     const { sink, masked } = await openSink(context, values, format);
     let failed = true;
     try {
-      const { login, peers } = await logIn(context, values, { unchecked: true });
+      const { login, peers } = await logIn(context, values, { unchecked: true, lasting: true });
       const caller = callerOf(login.session, peers);
       try {
         const target = await targetFor(context, values, {

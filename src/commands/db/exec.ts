@@ -14,7 +14,7 @@ import type { DatabaseTarget } from '../../database/database.ts';
 import { QuorateError } from '../../errors.ts';
 import type { Job } from '../../programs/job.ts';
 import { Secret } from '../../secret.ts';
-import { clusterOptions } from '../cluster-options.ts';
+import { clusterOptions, loginOption } from '../cluster-options.ts';
 import { defineCommand, type OptionValues } from '../command.ts';
 import { logIn } from '../log-in.ts';
 import { checkMount, checkRole, defaultMapping, namedMapping, roleOptions, variableOptions } from './role-options.ts';
@@ -40,6 +40,7 @@ const options = {
   'receipt': { value: 'FILE', description: 'write what happened to this new file, as JSON' },
   'keep-token': { description: 'leave BAO_TOKEN and VAULT_TOKEN in the environment of the program' },
   ...clusterOptions,
+  ...loginOption,
 } as const;
 type Values = OptionValues<typeof options>;
 
@@ -74,7 +75,7 @@ export const command = defineCommand({
     const receipts = await openReceipt(context, values.receipt);
     let failed = true;
     try {
-      const { login, peers, auth } = await logIn(context, values, { unchecked: true });
+      const { login, peers } = await logIn(context, values, { unchecked: true });
       const { session } = login;
       const caller = callerOf(session, peers);
       let folder: JobFolder | undefined;
@@ -111,10 +112,6 @@ export const command = defineCommand({
         return receipt.proved ? statusOf(receipt) : FAILED;
       } finally {
         await folder?.remove();
-        // A token that quorate logged in for is of no more use; one that was given is somebody else's.
-        if (auth.method !== 'token' && auth.method !== 'token-file') {
-          await (await import('../../broker/child-token.ts')).endToken(caller);
-        }
         caller.close();
       }
     } finally {

@@ -3,7 +3,7 @@ import { showDuration } from '../../broker/duration.ts';
 import { listLeases } from '../../broker/leases.ts';
 import { EXIT } from '../../errors.ts';
 import { tableLines } from '../../layout.ts';
-import { clusterOptions } from '../cluster-options.ts';
+import { clusterOptions, loginOption } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
 import { logIn } from '../log-in.ts';
 import { checkMount, checkRole, roleOptions } from './role-options.ts';
@@ -11,7 +11,7 @@ import { checkMount, checkRole, roleOptions } from './role-options.ts';
 /** `quorate db leases`: what lives, per role; 2 while any is stuck. */
 export const command = defineCommand({
   arguments: [{ name: 'ROLE', optional: true, variadic: true, description: 'only of these roles (default: all)' }],
-  options: { ...roleOptions, ...clusterOptions },
+  options: { ...roleOptions, ...clusterOptions, ...loginOption },
   examples: [
     { command: 'quorate db leases', text: 'stuck ones first; exit 2 while there are any' },
     { command: 'quorate db leases app-migrate --format json', text: 'of one role, for scripts' },

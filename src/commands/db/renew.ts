@@ -3,7 +3,7 @@ import { parseDuration, showDuration } from '../../broker/duration.ts';
 import { lookUp, renew, unknownLease } from '../../broker/lease.ts';
 import { QuorateError } from '../../errors.ts';
 import { tableLines } from '../../layout.ts';
-import { clusterOptions } from '../cluster-options.ts';
+import { clusterOptions, loginOption } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
 import { logIn } from '../log-in.ts';
 import { checkLease } from './role-options.ts';
@@ -14,6 +14,7 @@ export const command = defineCommand({
   options: {
     by: { value: 'TIME', description: 'how long it lives from now on (default: as long as it was given first)' },
     ...clusterOptions,
+    ...loginOption,
   },
   examples: [
     { command: 'quorate db renew database/creds/app-read/Q0ur8tE --by 30m', text: 'exit 2 once it has ended' },

@@ -3,7 +3,7 @@ import { parseDuration } from '../../broker/duration.ts';
 import { type Revoked, revoke } from '../../broker/revoke.ts';
 import { QuorateError } from '../../errors.ts';
 import { tableLines } from '../../layout.ts';
-import { clusterOptions } from '../cluster-options.ts';
+import { clusterOptions, loginOption } from '../cluster-options.ts';
 import { defineCommand, type OptionValues } from '../command.ts';
 import { logIn } from '../log-in.ts';
 import { checkLease, checkMount, checkRole, roleOptions } from './role-options.ts';
@@ -17,6 +17,7 @@ const options = {
   ...roleOptions,
   'timeout': { value: 'TIME', description: 'how long to go on trying, for each (default: 1m)' },
   ...clusterOptions,
+  ...loginOption,
 } as const;
 
 type Row = Revoked & { readonly lease: string };

@@ -10,7 +10,7 @@ import type { Secret } from '../../secret.ts';
 import { applyChanges } from '../../setup/apply.ts';
 import { findChanges } from '../../setup/changes.ts';
 import { agree, changeLines, changesSummary } from '../changes.ts';
-import { clusterOptions } from '../cluster-options.ts';
+import { clusterOptions, loginOption } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
 import { logIn } from '../log-in.ts';
 
@@ -24,6 +24,7 @@ export const command = defineCommand({
     'new-password': { description: "write the admin's password again, although the connection is there" },
     'skip-account-check': { description: 'where this machine cannot log in to the database itself' },
     ...clusterOptions,
+    ...loginOption,
   },
   examples: [
     { command: 'quorate db setup app.yaml --account-sql', text: 'what an administrator of the database runs first' },

@@ -48,16 +48,24 @@ export class HeldLogin {
    * @returns what names those that may live on, until they expire.
    */
   async end(peers: readonly Peer[]): Promise<readonly string[]> {
-    const left: string[] = [];
-    for (const { session, accessor } of this.#made.splice(0)) {
-      try {
-        if (!(await revoked(session, peers))) left.push(accessor ?? 'a token without accessor');
-      } finally {
-        session.close();
-      }
-    }
-    return left;
+    return endLogins(this.#made.splice(0).map((login) => ({ login, peers })));
   }
+}
+
+/** Revokes logins and closes them: see `HeldLogin.end`. */
+export async function endLogins(
+  logins: readonly { readonly login: Login; readonly peers: readonly Peer[] }[],
+): Promise<readonly string[]> {
+  const left: string[] = [];
+  for (const { login, peers } of logins) {
+    const { session, accessor } = login;
+    try {
+      if (!(await revoked(session, peers))) left.push(accessor ?? 'a token without accessor');
+    } finally {
+      session.close();
+    }
+  }
+  return left;
 }
 
 async function knows(session: Session): Promise<boolean> {

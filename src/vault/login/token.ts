@@ -3,29 +3,33 @@ import { type Environment, readVariable } from '../environment.ts';
 import { isQuorateError, QuorateError } from '../../errors.ts';
 import { readSecretFile } from '../../files.ts';
 import { configuredHelper, tokenFromHelper } from './helper.ts';
+import type { LoginMethod } from './method.ts';
 import type { Login } from './outcome.ts';
 import type { CallOptions, Peer } from '../peer.ts';
 import { readLookup } from '../responses.ts';
 import { Secret } from '../../secret.ts';
 
+/** With the token that is at hand. */
+export const withSurroundingToken: LoginMethod<'token'> = async (peer, _auth, surroundings, options) =>
+  loginWithToken(peer, await tokenFromSurroundings(surroundings), options, surroundings.unchecked);
+
+/** With a token from a file that is its owner's alone. */
+export const withTokenFile: LoginMethod<'token-file'> = async (peer, { file }, { unchecked }, options) =>
+  loginWithToken(peer, await readSecretFile(file), options, unchecked);
+
 /**
  * Opens a session with `token` (which is wiped here) after the server has said whose it is, or with `unchecked` without.
  * @throws QuorateError `denied` when the server does not know the token, or it may not look itself up.
  */
-export async function loginWithToken(
-  peer: Peer,
-  token: Secret,
-  options: CallOptions,
-  unchecked = false,
-): Promise<Login> {
+async function loginWithToken(peer: Peer, token: Secret, options: CallOptions, unchecked = false): Promise<Login> {
   try {
     checkToken(token);
     const session = peer.session(token);
-    if (unchecked) return { session, accessor: undefined, policies: [] };
+    if (unchecked) return { session, accessor: undefined, policies: [], own: false };
     try {
       const data = await session.read('auth/token/lookup-self', options);
       const { accessor, policies } = readLookup(peer.name, data);
-      return { session, accessor: accessor || undefined, policies };
+      return { session, accessor: accessor || undefined, policies, own: false };
     } catch (error) {
       session.close();
       throw error;
@@ -35,17 +39,12 @@ export async function loginWithToken(
   }
 }
 
-/** From a file that is its owner's alone. */
-export async function tokenFromFile(file: string): Promise<Secret> {
-  return readSecretFile(file);
-}
-
 /**
  * Where `bao` and `vault` look, in their order: BAO_TOKEN, VAULT_TOKEN, the token helper that BAO_CONFIG_PATH
  * (default ~/.bao, then ~/.vault) names, the file that BAO_TOKEN_PATH names (default ~/.vault-token).
  * @throws QuorateError `token-missing`; `file-mode` for a token file that others can read; `program-failed`.
  */
-export async function tokenFromSurroundings(
+async function tokenFromSurroundings(
   surroundings: Readonly<{ env: Environment; home: string; signal?: AbortSignal }>,
 ): Promise<Secret> {
   const { env, home, signal } = surroundings;

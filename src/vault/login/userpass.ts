@@ -1,29 +1,21 @@
+import type { AuthOf } from '../../auth.ts';
 import { QuorateError } from '../../errors.ts';
 import { readSecretFile } from '../../files.ts';
-import { loginAt, type Login } from './outcome.ts';
-import type { CallOptions, Peer } from '../peer.ts';
+import type { LoginMethod } from './method.ts';
+import { loginAt } from './outcome.ts';
 import type { Secret } from '../../secret.ts';
-import type { AuthSettings } from './settings.ts';
 
 /** With a password from a file that is its owner's alone, or from a person. */
-export async function loginWithUserpass(
-  peer: Peer,
-  auth: Extract<AuthSettings, { method: 'userpass' }>,
-  ask: (() => Promise<Secret>) | undefined,
-  options: CallOptions,
-): Promise<Login> {
+export const withUserpass: LoginMethod<'userpass'> = async (peer, auth, { password: ask }, options) => {
   const password = await passwordFor(auth, ask);
   try {
     return await loginAt(peer, `auth/${auth.mount}/login/${auth.username}`, { password }, options);
   } finally {
     password.wipe();
   }
-}
+};
 
-async function passwordFor(
-  auth: Extract<AuthSettings, { method: 'userpass' }>,
-  ask: (() => Promise<Secret>) | undefined,
-): Promise<Secret> {
+async function passwordFor(auth: AuthOf<'userpass'>, ask: (() => Promise<Secret>) | undefined): Promise<Secret> {
   const file = auth['password-file'];
   if (file !== undefined) return readSecretFile(file);
   if (ask !== undefined) return ask();
