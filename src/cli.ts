@@ -146,6 +146,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     },
   },
   'node': {
+      setup: { summary: 'mounts, policies and logins of the nodes', load: () => import('./commands/shares/setup.ts') },
     summary: 'an MPC node at boot',
     commands: {
       boot: { summary: 'wait, log in, fetch, check, hand over', load: () => import('./commands/node/boot.ts') },

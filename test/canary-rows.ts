@@ -97,6 +97,9 @@ export const ROWS: readonly Row[] = [
   row('db leases', '--cluster', 'dead'),
   row('db setup', 'script.yaml'),
   row('db setup', 'share', '--account-sql'),
+  row('shares setup', 'TOKEN'),
+  row('shares setup', 'treasury', '--node', 'SHARE'),
+  row('shares setup', 'treasury', '--yes'),
   row('shares enroll', 'TOKEN', '--home', 'home'),
   row('shares enroll', 'treasury', '--home', 'share'),
   ...['--share-file share', '--share-fd 0', '--share-file SHARE', '--index TOKEN --share-file share'].map((from) => {

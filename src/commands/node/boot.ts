@@ -8,7 +8,7 @@ import { publishedSchema } from '../../shares/epochs.ts';
 import { becomeProgram, findProgram, handOverBytes, memoryFolderOf } from '../../shares/hand-over.ts';
 import { defineCommand } from '../command.ts';
 import { wholeNumber } from '../shares/put.ts';
-import { knownWallet, type KnownWallet, nodeOptions, openNode } from '../shares/wallet.ts';
+import { knownWallet, type KnownWallet, nodeOptions, openNode, walletOptions } from '../shares/wallet.ts';
 
 const WAIT_SECONDS = 300;
 const FIRST_PAUSE = 500;
@@ -23,6 +23,7 @@ export const command = defineCommand({
   ],
   options: {
     ...nodeOptions,
+    ...walletOptions,
     'exec': { description: `become the program after --, which finds the shares as JSON on descriptor 3` },
     'output': {
       value: 'FILE',
@@ -54,7 +55,7 @@ export const command = defineCommand({
     const found = exec ? findProgram(file, context.env['PATH'] ?? '') : undefined;
     const output = values.output === undefined ? undefined : resolve(context.cwd, values.output);
     if (output !== undefined) memoryFolderOf(output);
-    const known = await knownWallet(context, name);
+    const known = await knownWallet(context, name, values);
     const deadline =
       Date.now() + 1000 * (values.wait === undefined ? WAIT_SECONDS : wholeNumber(values.wait, '--wait', 0));
     const missing = await missingState(context, values);
@@ -65,7 +66,7 @@ export const command = defineCommand({
     try {
       if (output !== undefined) await writeExclusive(output, bytes);
       if (found === undefined) return undefined;
-      context.close();
+      await context.close();
       becomeProgram(found, args, bytes, context.env);
     } finally {
       bytes.fill(0);

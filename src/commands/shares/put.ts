@@ -5,13 +5,14 @@ import { readBounded, readSecretDescriptor } from '../../files.ts';
 import { LARGEST_SHARE } from '../../shares/envelope.ts';
 import { stage } from '../../shares/node.ts';
 import { defineCommand } from '../command.ts';
-import { knownWallet, nodeOptions, openNode } from './wallet.ts';
+import { knownWallet, nodeOptions, openNode, walletOptions } from './wallet.ts';
 
 /** `quorate shares put WALLET`: seals this node's share of an epoch on the node, stores it, and reads it back. */
 export const command = defineCommand({
   arguments: [{ name: 'WALLET', description: 'a wallet of quorate.yaml' }],
   options: {
     ...nodeOptions,
+    ...walletOptions,
     'epoch': { value: 'N', description: 'the epoch that the share belongs to' },
     'scheme': {
       value: 'NAME',
@@ -35,7 +36,7 @@ export const command = defineCommand({
     },
   ],
   async run(context, values, [name = '']) {
-    const known = await knownWallet(context, name);
+    const known = await knownWallet(context, name, values);
     const epoch = wholeNumber(values.epoch, '--epoch');
     const index = wholeNumber(values.index, '--index');
     if (values.scheme === undefined) throw new QuorateError('usage', '--scheme is missing');

@@ -6,7 +6,8 @@ import { defineCommand } from '../command.ts';
 import { wholeNumber } from './put.ts';
 import { statusJson, statusLines } from './show.ts';
 import { openStores } from './stores.ts';
-import { type KnownWallet, knownWallet, nodeOptions, openNode } from './wallet.ts';
+import { sharedRootLines } from './topology.ts';
+import { type KnownWallet, knownWallet, nodeOptions, openNode, walletOptions } from './wallet.ts';
 
 const POLL_MILLISECONDS = 2000;
 
@@ -15,6 +16,7 @@ export const command = defineCommand({
   arguments: [{ name: 'WALLET', description: 'a wallet of quorate.yaml' }],
   options: {
     ...nodeOptions,
+    ...walletOptions,
     wait: { value: 'SECONDS', description: 'go on until every node has moved, for so long at most' },
     abandon: {
       value: 'EPOCH',
@@ -32,7 +34,7 @@ export const command = defineCommand({
     },
   ],
   async run(context, values, [name = '']) {
-    const known = await knownWallet(context, name);
+    const known = await knownWallet(context, name, values);
     const until = Date.now() + 1000 * (values.wait === undefined ? 0 : wholeNumber(values.wait, '--wait', 0));
     if (values.abandon !== undefined && values.node === undefined) {
       throw new QuorateError('usage', '--abandon is a node’s to say: run it there, with --node');
@@ -77,15 +79,16 @@ async function onNode(
 }
 
 async function carry(context: Context, known: KnownWallet, until: number): Promise<Exit> {
-  const { reached, close } = await openStores(context, known);
+  const { reached, shared, close } = await openStores(context, known);
   try {
     for (;;) {
       const gathered = await relay(reached);
       const status = statusOf(known.wallet, gathered.statements);
       if (status.settled || Date.now() >= until) {
         const told = { ...gathered, lacks: new Map([...gathered.lacks].map(([node]) => [node, 0])) };
-        context.output.result({ ...statusJson(known.wallet.name, status, told), carried: gathered.carried }, () =>
-          statusLines(status, told),
+        context.output.result(
+          { ...statusJson(known.wallet.name, status, told), carried: gathered.carried, sharedRoot: shared },
+          () => [...statusLines(status, told), ...sharedRootLines(shared)],
         );
         if (gathered.faults.size > 0) return EXIT.refused;
         return status.settled ? EXIT.done : EXIT.sealed;
