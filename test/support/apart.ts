@@ -40,12 +40,12 @@ export interface Apart extends Desk {
 }
 
 /** Everybody's folders. The administrator's login has what ceremonies/init.yaml gives, and may issue tickets. */
-export async function layApart(live: LiveCluster): Promise<Apart> {
+export async function layApart(live: LiveCluster, seal: 'shamir' | 'recovery' = 'shamir'): Promise<Apart> {
   const base = await temporaryFolder();
   const [desk, handover] = [join(base, 'desk'), join(base, 'desk', 'handover')];
   await mkdir(handover, { recursive: true });
   const crew = await madeUpCustodians('Alice', 'Bo', 'Cleo');
-  const plain = rosterOf(live.shares, { cluster: CLUSTER, threshold: live.threshold });
+  const plain = { ...rosterOf(live.shares, { cluster: CLUSTER, threshold: live.threshold }), seal };
   const shares = plain.shares.map((one, index) => ({
     ...one,
     holder: crew[index]?.name ?? '',

@@ -1,5 +1,7 @@
 import { QuorateError } from '../../errors.ts';
 import type { Run } from '../kind.ts';
+import { sha256 } from '../record/line.ts';
+import { handedOut } from './handed-out.ts';
 import { type Invitation, scriptDigest } from './invitation.ts';
 import type { Receipt, ReceiptBody } from './receipt.ts';
 
@@ -11,9 +13,6 @@ export interface Signer {
   /** Of the share that is wanted, where it is known beforehand. */
   readonly share?: { readonly x: string; readonly fingerprint: string };
 }
-
-/** The record's name for an invitation that was handed out. */
-export const INVITATION = 'invitation';
 
 /**
  * Whether a receipt is for exactly this: this ceremony, script, step and nonce, one of the invitations that were handed
@@ -60,21 +59,44 @@ export function checkReceipt(
   return signer;
 }
 
+/**
+ * Whether a receipt is for an invitation of this ceremony that is over, signed by whom it names, and not kept yet:
+ * whoever ran the ceremony was away when it came. It tells what happened, and counts for nothing any more.
+ */
+export function isLate(
+  run: Pick<Run, 'events'>,
+  { task, round, ...invitation }: Invitation,
+  signers: readonly Signer[],
+  { body, bytes }: Receipt,
+  key: string | undefined,
+): boolean {
+  const now = body.nonce === task.nonce && body.round === round;
+  const mine = body.ceremony === invitation.ceremony && body.script === scriptDigest(invitation);
+  if (now || !mine || !isHandedOut(run, body)) return false;
+  const digest = sha256(bytes);
+  if (run.events.some((one) => one.event === 'receipt' && one.digest === digest)) return false;
+  return key !== undefined && signers.some(({ holder, ssh }) => ssh === key && holder === body.custodian);
+}
+
+/** Whether the receipt says of its invitation what was recorded when that was handed out. */
+function isHandedOut({ events }: Pick<Run, 'events'>, { invitation, give, step, nonce }: ReceiptBody): boolean {
+  return handedOut(events).some(
+    (one) => one.digest === invitation && one.give === give && one.step === step && one.nonce === nonce,
+  );
+}
+
 function firstMismatch(
   run: Pick<Run, 'events' | 'cluster'>,
-  invitation: Invitation,
+  { task, round, ...invitation }: Invitation,
   body: ReceiptBody,
 ): string | undefined {
-  const { task, round, ceremony, step } = invitation;
-  if (body.ceremony !== ceremony) return 'ceremony';
+  if (body.ceremony !== invitation.ceremony) return 'ceremony';
   if (body.script !== scriptDigest(invitation)) return 'script';
-  if (body.step !== step.id || body.give !== task.give) return 'step';
-  if (body.nonce !== task.nonce) return 'nonce';
+  // A resumed ceremony may ask for the same in a later step: then the nonce is the same.
+  if (body.give !== task.give) return 'step';
+  if (body.nonce !== task.nonce) return body.step === invitation.step.id ? 'nonce' : 'step';
   if (body.round !== round) return 'round of shares';
-  const known = run.events.some(
-    (one) => one.event === 'check' && one.code === INVITATION && one.facts?.['digest'] === body.invitation,
-  );
-  if (!known) return 'invitation';
+  if (!isHandedOut(run, body)) return 'invitation';
   const names = new Set(run.cluster.peers.map(({ name }) => name));
   return body.said.every(({ peer, answer }) => answer === 'elsewhere' || names.has(peer)) ? undefined : 'cluster';
 }

@@ -1,18 +1,13 @@
-import { join } from 'node:path';
 import { isQuorateError, QuorateError } from '../../errors.ts';
-import { readText } from '../../files.ts';
 import type { Run } from '../kind.ts';
-import { SCRIPT_FILE } from '../record/folder.ts';
 import type { ShareSet } from '../rotation/share-set.ts';
-import { activePeer } from '../leadership.ts';
-import { surveyPeers } from '../survey.ts';
 import type { Apart } from './apart.ts';
-import { checkReceipt, INVITATION, type Signer } from './check.ts';
-import { type Invitation, invitationDigest } from './invitation.ts';
-import { keepReceipt } from './keeping.ts';
-import { answerLines, parseReceipt, type ReceiptBody } from './receipt.ts';
+import { checkReceipt, isLate, type Signer } from './check.ts';
+import type { Invitation } from './invitation.ts';
+import { invite } from './inviting.ts';
+import { keepLate, keepReceipt, keptReceipts } from './keeping.ts';
+import { answerLines, mayCount, parseReceipt, type ReceiptBody } from './receipt.ts';
 import type { Task } from './task.ts';
-import { pinTickets } from './tickets.ts';
 
 const POLL = 1000;
 /** A receipt travels slower than a share: only after this is it called missing. */
@@ -39,8 +34,6 @@ export interface Gathering {
   /** Whose receipts count; the roster's holders when left out. */
   readonly signers?: readonly Signer[];
   look(held: readonly ReceiptBody[]): Promise<Standing>;
-  /** Receipts from before an interruption that still count, by their custodians. */
-  readonly before?: number;
 }
 
 export interface Gathered {
@@ -58,8 +51,7 @@ export interface Gathered {
 export async function gather(run: Run, apart: Apart, gathering: Gathering): Promise<Gathered> {
   const signers = gathering.signers ?? signersOf(gathering.set);
   const invitation = await invite(run, apart, gathering, signers);
-  const held: ReceiptBody[] = [];
-  const { before = 0 } = gathering;
+  const held = await heldBefore(run, invitation);
   let [top, said, movedAt, overAt] = [0, 0, Date.now(), 0];
   let fellAt: number | undefined;
   for (;;) {
@@ -68,7 +60,7 @@ export async function gather(run: Run, apart: Apart, gathering: Gathering): Prom
     if (counted > top) movedAt = Date.now();
     const wrong = held.some(saysWrong);
     if (wrong || fell || (!over && counted < top)) fellAt ??= Date.now();
-    const given = held.filter(mayCount).length + before;
+    const given = held.filter(mayCount).length;
     // The receipt that says so, or those of the others whose shares fell with it, may still be on their way.
     const told = wrong && given >= needed;
     if (told || Date.now() - (fellAt ?? Infinity) > FELL_WAIT) return { kind: 'fell', receipts: held };
@@ -88,9 +80,11 @@ export async function gather(run: Run, apart: Apart, gathering: Gathering): Prom
   }
 }
 
-/** A share that a server has refused is none of those that it counts. */
-function mayCount({ said }: ReceiptBody): boolean {
-  return said.some(({ answer }) => answer !== 'refused');
+/** Receipts from before an interruption that still count; whoever proves is asked again for what was not accepted. */
+async function heldBefore(run: Run, { task: { give, nonce }, round }: Invitation): Promise<ReceiptBody[]> {
+  if (give === 'proof') return [];
+  const kept = await keptReceipts(run);
+  return kept.filter((one) => one.give === give && one.nonce === nonce && one.round === round);
 }
 
 function saysWrong({ said }: ReceiptBody): boolean {
@@ -111,87 +105,6 @@ export function signersOf({ roster, name }: ShareSet): readonly Signer[] {
   }));
 }
 
-/** How often a set of shares has turned out wrong; a resumed ceremony counts the same. */
-function roundOf(run: Run): number {
-  return run.events.filter((one) => one.event === 'share.refused' && one.reason === 'shares-wrong').length;
-}
-
-async function invite(
-  run: Run,
-  apart: Apart,
-  { task, set }: Gathering,
-  signers: readonly Signer[],
-): Promise<Invitation> {
-  const without = signers.filter(({ ssh }) => ssh === undefined).map(({ holder }) => holder);
-  if (without.length === signers.length) {
-    throw new QuorateError(
-      'roster-invalid',
-      'no custodian has an SSH key in the roster, so that no receipt can count',
-      {
-        hint: 'Custodians enroll with --ssh-key; in scripts their key stands under ssh.',
-      },
-    );
-  }
-  if (without.length > 0) run.people.say(`  ${without.join(', ')}: no SSH key is known, so that no receipt can count.`);
-  const opened = run.events.find((one) => one.event === 'ceremony.opened');
-  const started = run.events.findLast((one) => one.event === 'step.started');
-  if (opened?.event !== 'ceremony.opened' || started?.event !== 'step.started') {
-    throw new QuorateError('bug', 'an invitation before the first step');
-  }
-  const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
-  const clusterId = surveys.find(({ seal }) => seal?.clusterId !== undefined)?.seal?.clusterId;
-  const administrator = run.events.find((one) => one.event === 'participant' && one.role === 'administrator');
-  const invitation: Invitation = {
-    invitation: 1,
-    ceremony: opened.id,
-    ...(administrator?.event === 'participant' ? { administrator: administrator.name } : {}),
-    script: await readText(join(run.folder, SCRIPT_FILE)),
-    step: { number: started.step, id: started.id, title: started.title },
-    task,
-    round: roundOf(run),
-    ...(clusterId === undefined ? {} : { clusterId }),
-    peers: run.cluster.peers.map(({ name, certificate }) => ({
-      name,
-      ...(certificate === undefined ? {} : { certificate }),
-    })),
-    wanted: set.name,
-    ...(set.roster === undefined ? {} : { roster: set.roster }),
-    rehearsal: opened.id.includes('-rehearsal-'),
-  };
-  await run.record({
-    event: 'check',
-    code: INVITATION,
-    ok: true,
-    finding: `custodians were invited to take part from their own machines (${task.give})`,
-    facts: { digest: invitationDigest(invitation), nonce: task.nonce },
-  });
-  // Whoever has the invitation may use their ticket at once.
-  await bindTickets(run, invitation);
-  await apart.invite(invitation);
-  return invitation;
-}
-
-/** What is true of every ticket, and what the report says. */
-export const TICKETS =
-  'custodians have tickets for this ceremony: the audit log names them. Who issues tickets could use them; the signed receipts are the proof';
-
-async function bindTickets(run: Run, invitation: Invitation): Promise<void> {
-  if (!['rotation', 'verification', 'root-token'].includes(invitation.task.give)) return;
-  const peer = await activePeer(run);
-  if ((await peer.sealStatus({ signal: run.signal })).flavour !== 'openbao') return;
-  const { session } = await run.login(peer);
-  try {
-    const bound = await pinTickets(session, invitation);
-    if (bound !== true || run.events.some((one) => one.event === 'note' && one.text === TICKETS)) return;
-    await run.record({ event: 'note', text: TICKETS });
-  } catch (error) {
-    if (!isQuorateError(error, 'denied')) throw error;
-    run.people.say(`  ${error.message}: the tickets still open what came before. ${error.hint ?? ''}`);
-  } finally {
-    session.close();
-  }
-}
-
 async function take(
   run: Run,
   apart: Apart,
@@ -205,6 +118,12 @@ async function take(
     const receipt = parseReceipt(text);
     who = receipt.body.custodian;
     const key = await apart.signer(receipt);
+    const everybody = [...signers, ...(run.roster?.shares ?? [])];
+    if (isLate(run, invitation, everybody, receipt, key)) {
+      await keepLate(run, receipt, key ?? '');
+      run.people.say(`  receipt of ${who}, for an invitation that is over: kept beside the record`);
+      return;
+    }
     const { ssh = '' } = checkReceipt(run, invitation, signers, held, receipt, key);
     await keepReceipt(run, receipt, ssh);
     held.push(receipt.body);

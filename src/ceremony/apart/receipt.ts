@@ -113,6 +113,11 @@ export function parseReceipt(line: string): Receipt {
   });
 }
 
+/** A share that all servers have refused is none of those that they count. */
+export function mayCount({ said }: ReceiptBody): boolean {
+  return said.some(({ answer }) => answer !== 'refused');
+}
+
 /** What a receipt says, for people: one line a server. */
 export function answerLines({ said, give }: ReceiptBody): readonly string[] {
   return said.map(({ peer, answer, progress, why }) => {

@@ -14,6 +14,9 @@ import { gather, type Gathered, type Standing } from './gather.ts';
  * decides; a receipt brings what the server told one custodian alone: the new shares, or the plain yes to the last call.
  */
 
+/** What no server has said: looking again would not help. */
+const PEOPLE = new Set<string>(['cancelled', 'bug', 'deadline-passed', 'roster-invalid', 'record-invalid']);
+
 /** As `collectShares`, for custodians who are not in the room. Any of them may be the last. */
 export async function collectApart(
   run: Run,
@@ -65,7 +68,6 @@ export async function verifyApart(
     }
     const { nonce, threshold } = begun;
     if (currentAttempt(run.events)?.lastCallSent !== true) await run.record({ event: 'note', text: ABOUT_TO_FINISH });
-    const before = run.events.filter((one) => one.event === 'share.accepted' && one.nonce === nonce).length;
     const look = async (): Promise<Standing> => {
       await leadership.check(run);
       const now = await operation.verification();
@@ -81,9 +83,9 @@ export async function verifyApart(
     let gathered: Gathered;
     try {
       const task = { give: 'verification', nonce, purpose: purposeOf(operation) } as const;
-      gathered = await gather(run, apart, { task, set, look, before });
+      gathered = await gather(run, apart, { task, set, look });
     } catch (error) {
-      if (!isQuorateError(error) || error.code === 'cancelled' || error.code === 'bug') throw error;
+      if (!isQuorateError(error) || PEOPLE.has(error.code)) throw error;
       return { kind: 'open', why: error.message };
     }
     const { kind, receipts } = gathered;

@@ -5,6 +5,7 @@ import type { ShareSet } from '../rotation/share-set.ts';
 import type { Apart } from './apart.ts';
 import type { Signer } from './check.ts';
 import { gather, type Standing } from './gather.ts';
+import { standingNonce } from './inviting.ts';
 import type { ReceiptBody } from './receipt.ts';
 
 /** Shares that no server sees: each is looked at on its holder's machine, and the receipt says what was found. */
@@ -19,7 +20,7 @@ export async function showApart(
   const { receipts } = await gather(run, apart, {
     task: { give: 'nothing', nonce: randomBytes(16).toString('hex') },
     set,
-    look: (held) => Promise.resolve(standing(held, threshold)),
+    look: (held) => Promise.resolve(shown(held, threshold)),
   });
   return new Map(receipts.map(({ x, custodian }) => [x, custodian]));
 }
@@ -39,14 +40,18 @@ export async function proveApart(
   accept: (proof: ReceiptBody & { readonly proof: object }) => Promise<void>,
 ): Promise<void> {
   const left = new Map(issued.map((one) => [one.name, one]));
+  // A receipt names the message that was decrypted: one for an invitation from before an interruption counts.
+  let standing = standingNonce(run, 'proof');
   while (left.size > 0) {
     const open = [...left.values()];
     const signers: readonly Signer[] = open.map(({ name, ssh }) => ({ holder: name, ssh }));
     const seen = new Set<string>();
+    const nonce = standing ?? randomBytes(16).toString('hex');
+    standing = undefined;
     const { kind } = await gather(run, apart, {
       task: {
         give: 'proof',
-        nonce: randomBytes(16).toString('hex'),
+        nonce,
         messages: open.map(({ name, ciphertext, single }) => ({
           holder: name,
           ciphertext: Buffer.from(ciphertext).toString('base64'),
@@ -68,14 +73,14 @@ export async function proveApart(
           await accept({ ...receipt, proof });
           left.delete(custodian);
         }
-        return standing(held, open.length);
+        return shown(held, open.length);
       },
     });
     if (kind === 'nobody') return;
   }
 }
 
-function standing(held: readonly ReceiptBody[], needed: number): Standing {
+function shown(held: readonly ReceiptBody[], needed: number): Standing {
   return { counted: held.length, needed, over: held.length >= needed, peers: [] };
 }
 

@@ -8,7 +8,9 @@ import { type PeerSurvey, describeState, surveyPeers } from '../survey.ts';
 import type { SealedPeer, UnsealOptions, UnsealOutcome } from '../unseal/unsealing.ts';
 import type { Apart } from './apart.ts';
 import { gather, type Standing } from './gather.ts';
-import type { ReceiptBody } from './receipt.ts';
+import { standingNonce } from './inviting.ts';
+import { keptReceipts } from './keeping.ts';
+import { mayCount, type ReceiptBody } from './receipt.ts';
 
 const POLL = 500;
 
@@ -44,7 +46,7 @@ export async function unsealApart(
     }
     const names = sealed.map(({ peer }) => peer.name);
     const { kind } = await gather(run, apart, {
-      task: { give: 'unseal', nonce: randomBytes(16).toString('hex'), peers: names },
+      task: { give: 'unseal', nonce: await nonceFor(run, sealed), peers: names },
       set,
       look: watch(survey, names, joinTimeout),
     }).catch(async (error: unknown) => {
@@ -62,6 +64,17 @@ export async function unsealApart(
     unsealed: after.filter(isOpen).map(({ peer }) => peer.name),
     left: after.filter((one) => !isOpen(one)).map((one) => ({ peer: one.peer.name, why: describeState(one) })),
   };
+}
+
+/** That of an invitation from before an interruption, where the servers still count all the shares in its receipts. */
+async function nonceFor(run: Run, sealed: readonly PeerSurvey[]): Promise<string> {
+  const standing = standingNonce(run, 'unseal');
+  const counted = Math.max(...sealed.map(({ seal }) => seal?.progress ?? 0));
+  if (standing !== undefined && counted > 0) {
+    const kept = (await keptReceipts(run)).filter((one) => one.nonce === standing && mayCount(one));
+    if (kept.length <= counted) return standing;
+  }
+  return randomBytes(16).toString('hex');
 }
 
 /** When people leave, no share of theirs stays behind in a server. */

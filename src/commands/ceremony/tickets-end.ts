@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { TICKETS } from '../../ceremony/apart/gather.ts';
+import { TICKETS } from '../../ceremony/apart/inviting.ts';
 import { endTickets } from '../../ceremony/apart/tickets.ts';
 import type { CeremonySetting } from '../../ceremony/engine.ts';
 import { activePeer } from '../../ceremony/leadership.ts';

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { checkReceipt, INVITATION, type Signer } from '../../../src/ceremony/apart/check.ts';
+import { checkReceipt, isLate, type Signer } from '../../../src/ceremony/apart/check.ts';
+import { INVITATION } from '../../../src/ceremony/apart/handed-out.ts';
 import { type Invitation, invitationDigest } from '../../../src/ceremony/apart/invitation.ts';
 import type { ReceiptBody } from '../../../src/ceremony/apart/receipt.ts';
 import type { Run } from '../../../src/ceremony/kind.ts';
+import { sha256 } from '../../../src/ceremony/record/line.ts';
 import { codeOf } from '../../support/errors.ts';
 import { aReceipt, anInvitation, KEY } from './samples.ts';
 
@@ -21,7 +23,7 @@ function runOf(...handedOut: readonly Invitation[]): Pick<Run, 'events' | 'clust
     code: INVITATION,
     ok: true,
     finding: 'invited',
-    facts: { digest: invitationDigest(one) },
+    facts: { digest: invitationDigest(one), give: one.task.give, step: one.step.id, nonce: one.task.nonce },
   }));
   return { events, cluster: { name: 'prod', peers: [{ name: 'vault-1' }] } } as unknown as Pick<
     Run,
@@ -74,5 +76,35 @@ describe('a receipt', () => {
     expect(await check(aReceipt(invitation, { time: '2027-01-12T10:05:00.000Z' }), KEY, [held])).toBe(
       'receipt-duplicate',
     );
+  });
+});
+
+describe('a receipt for an invitation that is over', () => {
+  const nonce = '3b8d0000-0000-4000-8000-000000000002';
+  const before = anInvitation({ task: { give: 'rotation', nonce, purpose: 'rotate-root-key', use: 'rotation' } });
+  const bytes = new TextEncoder().encode('as it was signed');
+  const late = (body: ReceiptBody, key: string | undefined = KEY, run = runOf(before, invitation)): boolean =>
+    isLate(run, invitation, signers, { body, bytes, signature: new Uint8Array() }, key);
+
+  it('is late, where it is of this ceremony and by whom it says', () => {
+    expect(late(aReceipt(before))).toBe(true);
+    expect(late(aReceipt(before), OTHER_KEY)).toBe(false);
+    expect(late(aReceipt(before, { custodian: 'Bo Example' }))).toBe(false);
+    expect(late(aReceipt(before, { nonce: '3b8d0000-0000-4000-8000-000000000003' }))).toBe(false);
+    expect(late(aReceipt(before), KEY, runOf(invitation))).toBe(false);
+    expect(late(aReceipt(invitation))).toBe(false);
+  });
+
+  it('is kept once', () => {
+    const { events, cluster } = runOf(before, invitation);
+    const kept = { event: 'receipt', digest: sha256(bytes) } as unknown as (typeof events)[number];
+    expect(late(aReceipt(before), KEY, { events: [...events, kept], cluster })).toBe(false);
+  });
+
+  it('counts where a later step asks for the same with the same nonce', async () => {
+    const later = anInvitation({ step: { ...invitation.step, id: 'settle' } });
+    const receipt = { body: aReceipt(invitation), bytes, signature: new Uint8Array() };
+    const run = runOf(invitation, later);
+    expect(await codeOf(() => checkReceipt(run, later, signers, [], receipt, KEY))).toBe('nothing was thrown');
   });
 });
