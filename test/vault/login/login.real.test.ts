@@ -158,6 +158,19 @@ describe('a held login', () => {
     expect(await accessors()).toEqual(before);
   });
 
+  it('does not take a token for revoked that may only not ask about itself', async () => {
+    const root = peer.session(Secret.fromText(live().rootToken));
+    const body = { password: 'x', token_policies: ['nothing'], token_no_default_policy: true };
+    await root.write('auth/people/users/bo', body);
+    const auth = { method: 'userpass', mount: 'people', username: 'bo' } as const;
+    const password = (): Promise<Secret> => Promise.resolve(Secret.fromText('x'));
+    const held = new HeldLogin((one) => login(one, auth, { env: {}, home, password }));
+    const { accessor } = await held.login(peer);
+    expect((await held.login(peer)).accessor).toBe(accessor);
+    expect(await held.end([peer])).toEqual([accessor]);
+    expect(await accessors()).toContain(accessor);
+  });
+
   it('says what it could not revoke', async () => {
     const auth = { method: 'userpass', mount: 'people', username: 'alice' } as const;
     const password = (): Promise<Secret> => Promise.resolve(Secret.fromText('correct horse'));
