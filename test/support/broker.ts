@@ -9,7 +9,7 @@ import { type DatabaseProxy, startDatabaseProxy } from './database-proxy.ts';
 import { at } from './http.ts';
 import { startMariadb } from './mariadb.ts';
 import { startPostgres, type TestDatabase } from './postgres.ts';
-import { type Ended, quorate, startQuorate, type Running } from './quorate.ts';
+import { type Ended, quorate, quorateHere, startQuorate, type Running } from './quorate.ts';
 
 /** A real cluster and a real database behind a proxy, with the setup of `quorate db setup` applied to both. */
 export interface TestBroker {
@@ -23,6 +23,8 @@ export interface TestBroker {
   readonly ci: Readonly<Record<string, string>>;
   readonly root: Readonly<Record<string, string>>;
   readonly run: (args: readonly string[], env?: Readonly<Record<string, string>>) => Promise<Ended>;
+  /** The same in this process: see `quorateHere`. */
+  readonly runHere: (args: readonly string[], env?: Readonly<Record<string, string>>) => Promise<Ended>;
   readonly start: (args: readonly string[], env?: Readonly<Record<string, string>>, pipes?: number) => Running;
   /** A new token of the CI login: the same identity each time. */
   readonly ciToken: () => Promise<string>;
@@ -121,11 +123,12 @@ export async function startBroker(options: BrokerOptions): Promise<TestBroker> {
     ci,
     root,
     run: (args, env = ci) => quorate(args, { cwd: folder, env }),
+    runHere: (args, env = ci) => quorateHere(args, { cwd: folder, env }),
     start: (args, env = ci, pipes = 0) => startQuorate(args, { cwd: folder, env, pipes }),
     ciToken,
   };
   if (options.apply ?? true) {
-    const ended = await broker.run(['db', 'setup', 'setup.yaml', '--yes'], root);
+    const ended = await broker.runHere(['db', 'setup', 'setup.yaml', '--yes'], root);
     if (ended.status !== 0) throw new Error(`db setup failed: ${ended.stderr}`);
     ci.BAO_TOKEN = await ciToken();
   }

@@ -41,7 +41,7 @@ export async function openWitness(
     async ask() {
       try {
         const open = session === undefined ? without : (await isOpen(session)) ? 'open' : 'ended';
-        return { session: open, login: await isAccepted(logIn) };
+        return { session: open, login: await tryLogin(logIn) };
       } finally {
         password.wipe();
         await session?.close();
@@ -63,7 +63,8 @@ async function isOpen(session: DatabaseSession): Promise<boolean> {
   return true;
 }
 
-async function isAccepted(logIn: () => Promise<DatabaseSession>): Promise<DatabaseProof['login']> {
+/** What the database says to a login. Never throws. */
+export async function tryLogin(logIn: () => Promise<DatabaseSession>): Promise<DatabaseProof['login']> {
   try {
     await (await logIn()).close();
     return 'accepted';

@@ -8,6 +8,8 @@ export const leasePolicy = (role: string): string => `quorate-db-${role}`;
 export const loginPolicy = (role: string): string => `quorate-db-${role}-login`;
 /** The policy of people who look after all leases of a mount. */
 export const operatorPolicy = (mount: string): string => `quorate-db-${mount}-operator`;
+/** The policy of who rotates the connection's own password, and mends it: whoever has it can point the connection elsewhere. */
+export const adminPolicy = (mount: string, connection: string): string => `quorate-db-${mount}-${connection}-admin`;
 /** The token role that child tokens of a role are made by: it binds them to networks, which a plain child cannot be. */
 export const tokenRole = (role: string): string => `quorate-db-${role}`;
 
@@ -35,6 +37,15 @@ export function policiesOf(setup: Setup): Readonly<Record<string, string>> {
     [`${setup.mount}/roles/*`, 'read'],
     [`${setup.mount}/config`, 'list'],
     [`${setup.mount}/config/*`, 'read'],
+    ...LEASES,
+  ]);
+  const { name } = setup.connection;
+  policies[adminPolicy(setup.mount, name)] = policyText([
+    [`${setup.mount}/config/${name}`, 'read', 'update'],
+    [`${setup.mount}/reset/${name}`, 'update'],
+    [`${setup.mount}/rotate-root/${name}`, 'update'],
+    // One is made and revoked to prove that the server logs in.
+    ...setup.roles.map((role) => [`${setup.mount}/creds/${role.name}`, 'read'] as const),
     ...LEASES,
   ]);
   return policies;
