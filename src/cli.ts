@@ -148,7 +148,12 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   'node': {
       setup: { summary: 'mounts, policies and logins of the nodes', load: () => import('./commands/shares/setup.ts') },
     summary: 'an MPC node at boot',
+      list: { summary: 'the wallets, and the epoch of each', load: () => import('./commands/shares/list.ts') },
     commands: {
+      verify: {
+        summary: 'signatures, commit records and commitments',
+        load: () => import('./commands/shares/verify.ts'),
+      },
       boot: { summary: 'wait, log in, fetch, check, hand over', load: () => import('./commands/node/boot.ts') },
     },
   },

@@ -6,7 +6,7 @@ import type { NodeStore } from './ports.ts';
 /** One node's store, as an operator reaches it; the fault where it cannot be reached. */
 export interface Reached {
   readonly node: string;
-  readonly store?: Pick<NodeStore, 'statements' | 'publish'>;
+  readonly store?: Pick<NodeStore, 'statements' | 'publish' | 'envelopes'>;
   readonly fault?: Error;
 }
 

@@ -82,6 +82,28 @@ export async function layWallet(): Promise<TestWallet> {
   return wallet;
 }
 
+/** Stages what `shares put` is given as this node's share of an epoch. */
+export function putShare(wallet: TestWallet, name: NodeName, epoch: number): Promise<JsonEnded> {
+  const index = (NODES.indexOf(name) + 1).toString();
+  const what = ['--epoch', epoch.toString(), '--scheme', 'cggmp21', '--index', index, '--share-fd', '0'];
+  const args = ['shares', 'put', 'treasury', ...asNode(wallet.folder, name), ...what];
+  return wallet.json(args, `${name} ${epoch.toString()}`);
+}
+
+/** Brings both nodes to an epoch, until it is settled. */
+export async function moveTo(wallet: TestWallet, epoch: number): Promise<void> {
+  for (const name of NODES) {
+    const { status, stderr } = await putShare(wallet, name, epoch);
+    if (status !== 0) throw new Error(stderr);
+  }
+  for (let round = 0; round < 4; round += 1) {
+    const { status } = await wallet.json(['shares', 'refresh', 'treasury']);
+    if (status === 0 && round > 0) return;
+    for (const name of NODES) await wallet.run(['shares', 'refresh', 'treasury', ...asNode(wallet.folder, name)]);
+  }
+  throw new Error(`epoch ${epoch.toString()} is not settled`);
+}
+
 /** One for all tests of a file. */
 export function sharedWallet(): () => TestWallet {
   let wallet: TestWallet | undefined;
