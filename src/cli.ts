@@ -139,21 +139,21 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   'shares': {
     summary: 'the key shares of MPC nodes, kept apart and moved together',
     commands: {
+      setup: { summary: 'mounts, policies and logins of the nodes', load: () => import('./commands/shares/setup.ts') },
       enroll: { summary: "a node's signing key, to be pinned", load: () => import('./commands/shares/enroll.ts') },
       put: { summary: "seal and store this node's share", load: () => import('./commands/shares/put.ts') },
-      status: { summary: 'what every node has stated', load: () => import('./commands/shares/status.ts') },
-      refresh: { summary: 'bring the nodes to the next epoch', load: () => import('./commands/shares/refresh.ts') },
-    },
-  },
-  'node': {
-      setup: { summary: 'mounts, policies and logins of the nodes', load: () => import('./commands/shares/setup.ts') },
-    summary: 'an MPC node at boot',
       list: { summary: 'the wallets, and the epoch of each', load: () => import('./commands/shares/list.ts') },
-    commands: {
+      status: { summary: 'what every node has stated', load: () => import('./commands/shares/status.ts') },
       verify: {
         summary: 'signatures, commit records and commitments',
         load: () => import('./commands/shares/verify.ts'),
       },
+      refresh: { summary: 'bring the nodes to the next epoch', load: () => import('./commands/shares/refresh.ts') },
+    },
+  },
+  'node': {
+    summary: 'an MPC node at boot',
+    commands: {
       boot: { summary: 'wait, log in, fetch, check, hand over', load: () => import('./commands/node/boot.ts') },
     },
   },
