@@ -1,19 +1,16 @@
 import type { Resource } from '../../setup/resource.ts';
-import { loginPolicy, leasePolicy, policiesOf, tokenRole } from './policies.ts';
+import { leasePolicy, policiesOf, tokenRole } from './policies.ts';
 import { IDEMPOTENCY } from '../idempotency/places.ts';
-import { portOf, type Setup, type SetupConnection, type SetupLogin } from './schema.ts';
+import type { LoadedSetup } from './load.ts';
+import { portOf, type Setup, type SetupConnection } from './schema.ts';
+import { loginResources } from './login-resources.ts';
 import { statementsOf, usernameTemplate } from './templates.ts';
 
-/** Everything, in the order in which it is written. `ca` is the text of the connection's authority. */
-export function resourcesOf(setup: Setup, ca: string | undefined): readonly Resource[] {
+/** Everything, in the order in which it is written. */
+export function resourcesOf({ setup, ca, files }: LoadedSetup): readonly Resource[] {
   const { mount, connection, roles, login, idempotency, network } = setup;
   const plain = (path: string, data: Readonly<Record<string, unknown>>): Resource => ({ path, data, kind: 'plain' });
   const mounted = (path: string, data: Readonly<Record<string, unknown>>): Resource => ({ path, data, kind: 'mount' });
-  const authMounts = [...new Set(login.map((one) => `${one.method} ${one.mount}`))].map((pair): Resource => {
-    const [type = '', at = ''] = pair.split(' ');
-    // A jwt mount is of no use before somebody has told it whose tokens to believe.
-    return { path: `sys/auth/${at}`, data: { type }, kind: type === 'jwt' ? 'foreign' : 'mount' };
-  });
   return [
     mounted(`sys/mounts/${mount}`, { type: 'database' }),
     ...(idempotency
@@ -24,7 +21,7 @@ export function resourcesOf(setup: Setup, ca: string | undefined): readonly Reso
           mounted(`sys/mounts/${IDEMPOTENCY.transit}`, { type: 'transit' }),
         ]
       : []),
-    { path: `${mount}/config/${connection.name}`, data: connectionData(setup, ca), kind: 'connection' },
+    { path: `${mount}/config/${connection.name}`, data: connectionData(setup, ca?.text), kind: 'connection' },
     ...roles.map((role) =>
       plain(`${mount}/roles/${role.name}`, {
         db_name: connection.name,
@@ -44,8 +41,7 @@ export function resourcesOf(setup: Setup, ca: string | undefined): readonly Reso
         token_bound_cidrs: network,
       }),
     ),
-    ...authMounts,
-    ...login.map((one) => plain(`auth/${one.mount}/role/${one.name}`, loginData(one, network))),
+    ...loginResources(login, network, files),
   ];
 }
 
@@ -80,30 +76,4 @@ function connectionUrl(connection: SetupConnection, hasCa: boolean): string {
   if (tls === 'verify-full' && hasCa) return `{{username}}:{{password}}@tcp(${at})/${database}`;
   const mode = { 'disable': 'false', 'require': 'skip-verify', 'verify-ca': 'true', 'verify-full': 'true' }[tls];
   return `{{username}}:{{password}}@tcp(${at})/${database}?tls=${mode}`;
-}
-
-function loginData(login: SetupLogin, network: readonly string[]): Readonly<Record<string, unknown>> {
-  const token = {
-    token_policies: login.roles.map(loginPolicy),
-    token_no_default_policy: true,
-    token_ttl: login.ttl,
-    token_max_ttl: login.ttl,
-    token_bound_cidrs: network,
-  };
-  if (login.method === 'approle') {
-    return {
-      ...token,
-      bind_secret_id: true,
-      secret_id_num_uses: login['secret-id-uses'],
-      secret_id_ttl: login['secret-id-ttl'],
-      secret_id_bound_cidrs: network,
-    };
-  }
-  return {
-    ...token,
-    role_type: 'jwt',
-    user_claim: login['user-claim'],
-    bound_audiences: [login.audience],
-    bound_claims: login.claims,
-  };
 }

@@ -1,11 +1,6 @@
 import * as v from 'valibot';
-import { DURATION, parseDuration } from '../duration.ts';
+import { setupLogins, setupName as name, setupSeconds as seconds } from './logins.ts';
 
-/**
- * Names of mounts, connections, roles and logins: they become segments of paths and go into policies, and, with the
- * characters that are left, need no escaping there.
- */
-const name = v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9_-]{0,47}$/, 'small letters, digits, - and _'));
 /** What stands between quotes in SQL; wide enough for what people use, with no quote in it. */
 const identifier = v.pipe(
   v.string(),
@@ -20,13 +15,6 @@ const cidr = v.pipe(
     'a network such as 10.20.0.0/16',
   ),
 );
-const seconds = v.pipe(
-  v.string(),
-  v.regex(DURATION, 'a time such as 90s, 15m or 1h30m'),
-  v.transform((text) => parseDuration(text) ?? 0),
-  v.minValue(10, 'at least 10s'),
-);
-
 const connection = v.pipe(
   v.strictObject({
     name,
@@ -62,30 +50,6 @@ const role = v.pipe(
   v.check((one) => one.ttl <= one['max-ttl'], 'ttl is longer than max-ttl'),
 );
 
-const text = v.pipe(v.string(), v.minLength(1));
-const loginCommon = { name, roles: v.pipe(v.array(name), v.minLength(1)), ttl: v.optional(seconds, '1h') };
-
-const login = v.variant('method', [
-  v.strictObject({
-    'method': v.literal('approle'),
-    ...loginCommon,
-    'mount': v.optional(name, 'approle'),
-    'secret-id-uses': v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 0),
-    'secret-id-ttl': v.optional(seconds, '24h'),
-  }),
-  v.strictObject({
-    'method': v.literal('jwt'),
-    ...loginCommon,
-    'mount': v.optional(name, 'jwt'),
-    'audience': text,
-    'user-claim': v.optional(text, 'sub'),
-    'claims': v.pipe(
-      v.record(text, v.union([text, v.array(text)])),
-      v.check((claims) => Object.keys(claims).length > 0, 'without a claim every token of the issuer would do'),
-    ),
-  }),
-]);
-
 const unique = (names: readonly string[]): boolean => new Set(names).size === names.length;
 
 /** What `quorate db setup` makes true on the server. */
@@ -99,13 +63,7 @@ export const setupSchema = v.pipe(
       v.minLength(1),
       v.check((roles) => unique(roles.map((one) => one.name)), 'two roles have the same name'),
     ),
-    login: v.optional(
-      v.pipe(
-        v.array(login),
-        v.check((logins) => unique(logins.map((one) => `${one.mount}/${one.name}`)), 'two logins have the same name'),
-      ),
-      [],
-    ),
+    login: v.optional(setupLogins, []),
     idempotency: v.optional(v.boolean(), true),
   }),
   v.check(
@@ -122,6 +80,5 @@ export const setupSchema = v.pipe(
 export type Setup = v.InferOutput<typeof setupSchema>;
 export type SetupConnection = Setup['connection'];
 export type SetupRole = Setup['roles'][number];
-export type SetupLogin = Setup['login'][number];
 
 export const portOf = ({ engine, port }: SetupConnection): number => port ?? (engine === 'postgresql' ? 5432 : 3306);

@@ -33,7 +33,7 @@ export const command = defineCommand({
   ],
   async run(context, values, [file = '']) {
     const loaded = await loadSetup(resolve(context.cwd, file));
-    const { setup, ca } = loaded;
+    const { setup } = loaded;
     if (values['account-sql'] === true) {
       const sql = accountSql(setup);
       context.output.result({ sql }, () => sql.trimEnd().split('\n'));
@@ -42,7 +42,7 @@ export const command = defineCommand({
     const { login } = await logIn(context, values, { unchecked: true });
     try {
       const { session } = login;
-      const changes = await findChanges(session, resourcesOf(setup, ca?.text), context.signal);
+      const changes = await findChanges(session, resourcesOf(loaded), context.signal);
       const differing = changes.filter(({ state }) => state !== 'same');
       const report = (applied: boolean): void => {
         const rows = changes.map(({ resource, state, lines }) => ({ path: resource.path, state, lines }));
