@@ -177,7 +177,8 @@ export async function createContext(
     },
     login: async (peer, auth = { method: 'token' }, { unchecked = false, lasting = false } = {}) => {
       const made = await logIn(peer, auth, unchecked);
-      if (made.own && !lasting) {
+      // A batch token, which has no accessor, cannot be revoked: it is short-lived instead.
+      if (made.own && !lasting && made.accessor !== undefined) {
         // Never a token to the peers of another cluster.
         const peers = clusters.find((one) => one.includes(peer)) ?? [peer];
         logins.push({ login: { ...made, session: made.session.at(peer) }, peers });
