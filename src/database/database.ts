@@ -1,3 +1,4 @@
+import { QuorateError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 
 /** MariaDB speaks MySQL's protocol. */
@@ -27,7 +28,8 @@ export type Row = Readonly<Record<string, unknown>>;
 export interface DatabaseSession {
   /**
    * One statement; values stand for `$1` (PostgreSQL) or `?` (MySQL).
-   * @throws QuorateError `database-failed`, `database-unreachable` (the connection broke).
+   * @throws QuorateError `database-denied` (the user may not do that), `database-failed`, `database-unreachable` (the
+   *   connection broke).
    */
   query(sql: string, values?: readonly unknown[]): Promise<readonly Row[]>;
   close(): Promise<void>;
@@ -45,4 +47,13 @@ export interface Databases {
    *   TLS failed, or it is starting up), `database-failed` (the login was fine, this database is not there for it).
    */
   open(target: DatabaseTarget, user: string, password: Secret, options?: LoginOptions): Promise<DatabaseSession>;
+}
+
+/** A statement that the user may not run. It is not quoted: it may hold data. */
+export function notAllowed(system: string, { host, port, database }: DatabaseTarget): QuorateError {
+  return new QuorateError(
+    'database-denied',
+    `${system} at ${host}:${port.toString()}, database ${database}, does not allow this user that statement`,
+    { hint: 'Which rights does the account need? quorate db setup FILE --account-sql prints those of the connection.' },
+  );
 }

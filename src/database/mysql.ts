@@ -2,13 +2,15 @@ import { connect as connectSocket, isIP, type Socket } from 'node:net';
 import mysql from 'mysql2/promise';
 import { QuorateError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
-import type { DatabaseSession, DatabaseTarget, LoginOptions, Row } from './database.ts';
+import { type DatabaseSession, type DatabaseTarget, type LoginOptions, notAllowed, type Row } from './database.ts';
 import { tlsOptions } from './tls.ts';
 
 const TIMEOUT = 10_000;
 
 /** Access denied by password, by plugin (MySQL, MariaDB), by a locked account (MySQL, MariaDB), by an expired password. */
 const DENIED: ReadonlySet<number> = new Set([1045, 1698, 3118, 4151, 1820, 1862]);
+/** Of a statement: on a database, a table, a column, a routine, or for want of a global privilege. */
+const NOT_ALLOWED: ReadonlySet<number> = new Set([1044, 1142, 1143, 1227, 1370]);
 /** Too many connections; shutting down. */
 const AWAY: ReadonlySet<number> = new Set([1040, 1053, 1203]);
 
@@ -73,6 +75,7 @@ function session(connection: mysql.Connection, target: DatabaseTarget): Database
         const [rows] = await connection.query(sql, [...values]);
         return Array.isArray(rows) ? (rows as unknown as readonly Row[]) : [];
       } catch (error) {
+        if (NOT_ALLOWED.has(Number((error as { errno?: unknown }).errno))) throw notAllowed('MariaDB or MySQL', target);
         throw understand(error, target);
       }
     },

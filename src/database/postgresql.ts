@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { QuorateError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
-import type { DatabaseSession, DatabaseTarget, LoginOptions, Row } from './database.ts';
+import { type DatabaseSession, type DatabaseTarget, type LoginOptions, notAllowed, type Row } from './database.ts';
 import { tlsOptions } from './tls.ts';
 
 const TIMEOUT = 10_000;
@@ -10,6 +10,8 @@ const TIMEOUT = 10_000;
 const DENIED = /^28/;
 /** Shutting down, crashed, or starting up; too many connections. */
 const AWAY = /^(?:57P0[123]|53300)$/;
+/** insufficient_privilege, of a statement. */
+const NOT_ALLOWED = '42501';
 /** Any SQLSTATE: the server answered. */
 const SQLSTATE = /^[0-9A-Z]{5}$/;
 
@@ -60,6 +62,7 @@ function session(client: pg.Client, target: DatabaseTarget): DatabaseSession {
         const { rows } = await client.query<Row>(sql, [...values]);
         return rows;
       } catch (error) {
+        if ((error as { readonly code?: unknown }).code === NOT_ALLOWED) throw notAllowed('PostgreSQL', target);
         throw understand(error, target);
       }
     },

@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path';
 import { isQuorateError } from '../errors.ts';
-import { fault, type Finding, ok, warning } from './finding.ts';
+import { fault, type Finding, ok, warning } from '../finding.ts';
 import type { PluginStanza, SealEntry, ServerConfig } from './server-config.ts';
 import type { Server } from './stanza.ts';
 

@@ -4,7 +4,7 @@ import { QuorateError } from '../errors.ts';
 import type { KmsPlugin, PluginLaunch } from '../kms/client.ts';
 import { type FileFacts, may, type ServerUser } from './access.ts';
 import type { SealFound } from './check-config.ts';
-import { fault, type Finding, hasFault, ok, warning } from './finding.ts';
+import { fault, type Finding, hasFault, ok, warning } from '../finding.ts';
 
 export interface PluginTools {
   readonly user: ServerUser | undefined;

@@ -5,7 +5,7 @@ import type { Token } from '../pkcs11/token.ts';
 import type { Secret } from '../secret.ts';
 import { type FileFacts, may, type ServerUser } from './access.ts';
 import { findKey } from './find-key.ts';
-import { fault, type Finding, ok, warning } from './finding.ts';
+import { fault, type Finding, ok, warning } from '../finding.ts';
 import { loginOnce, pinState } from './login.ts';
 import { tryKey } from './trial.ts';
 

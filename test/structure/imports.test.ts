@@ -11,6 +11,7 @@ const SHARED = [
   'secret',
   'files',
   'errors',
+  'finding',
   'build',
   'layout',
   'templates',

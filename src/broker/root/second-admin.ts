@@ -68,7 +68,7 @@ function postgresql(session: DatabaseSession, user: string, account: string): Se
       await session
         .query(`ALTER ROLE ${role} CONNECTION LIMIT ${String(Number(row['most']))}`)
         .catch((error: unknown) => {
-          if (!isQuorateError(error, 'database-failed')) throw error;
+          if (!isQuorateError(error, 'database-denied')) throw error;
           throw unfit(`${user} may not alter ${account}, and could not help when its password is lost`);
         });
     },
@@ -110,7 +110,7 @@ function mysql(session: DatabaseSession, user: string, account: string): SecondA
   return {
     async check() {
       const there = await hosts().catch((error: unknown) => {
-        if (!isQuorateError(error, 'database-failed') && !isQuorateError(error, 'database-denied')) throw error;
+        if (!isQuorateError(error, 'database-denied')) throw error;
         throw unfit(`${user} may not read mysql.user, to see the account ${account}`);
       });
       if (there.length === 0) throw unfit(`the database knows no ${account}`, 'Is --target the right database?');

@@ -3,11 +3,8 @@ import { join, resolve } from 'node:path';
 import type { Context } from '../../context.ts';
 import { QuorateError } from '../../errors.ts';
 import { readText } from '../../files.ts';
-import type { Finding } from '../../hsm/finding.ts';
 import { readServerConfig, type ServerConfig } from '../../hsm/server-config.ts';
 import type { SealSettings } from '../../kms/settings.ts';
-import { wrapLines } from '../../layout.ts';
-import type { Paint } from '../../ui/terminal.ts';
 
 /** Stands for the folder of credentials that a server is given by systemd when it starts. */
 const CREDENTIALS = '/run/credentials/server';
@@ -41,13 +38,4 @@ export async function settingsReader(
 ): Promise<(settings: ReadonlyMap<string, string>) => SealSettings> {
   const { readConfiguration } = await import('../../kms/configuration.ts');
   return (settings) => readConfiguration(settings, { CREDENTIALS_DIRECTORY: credentials ?? CREDENTIALS }, true);
-}
-
-/** Findings as people read them: what is wrong first to catch the eye, then how to mend it. */
-export function findingLines(findings: readonly Finding[], paint: Paint): string[] {
-  const words = { ok: paint.good('ok     '), warning: paint.warn('warning'), fault: paint.bad('FAULT  ') };
-  return findings.flatMap(({ level, about, text, mend }) => [
-    `${words[level]}  ${about}: ${text}`,
-    ...(mend === undefined ? [] : wrapLines(mend, 90, ' '.repeat(9))),
-  ]);
 }

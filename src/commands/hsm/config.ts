@@ -6,11 +6,12 @@ import { EXIT, type Exit, QuorateError } from '../../errors.ts';
 import { fileError, readBounded, writeExclusive } from '../../files.ts';
 import { checkConfig } from '../../hsm/check-config.ts';
 import { parseKeyId } from '../../hsm/find-key.ts';
-import { hasFault } from '../../hsm/finding.ts';
+import { hasFault } from '../../finding.ts';
 import { type PinPlace, type SealToken, sealStanza, type Server, SERVERS } from '../../hsm/stanza.ts';
 import { PLUGIN_FILE, pluginStanza } from '../../kms/install.ts';
 import { defineCommand, type OptionValues } from '../command.ts';
-import { findingLines, readServerFiles, settingsReader } from './config-files.ts';
+import { findingLines } from '../finding-lines.ts';
+import { readServerFiles, settingsReader } from './config-files.ts';
 import { moduleOptions, openModule, plainWord, readPin } from './opening.ts';
 
 const PLUGIN_LIMIT = 64 << 20;

@@ -6,13 +6,14 @@ import { type FileFacts, type ServerUser, userOf } from '../../hsm/access.ts';
 import { checkConfig, OWN_PLUGIN, type SealFound } from '../../hsm/check-config.ts';
 import { examinePluginFile, type PluginTools, tryPlugin } from '../../hsm/examine-plugin.ts';
 import { examineToken } from '../../hsm/examine-token.ts';
-import { type Finding, hasFault, warning } from '../../hsm/finding.ts';
+import { type Finding, hasFault, warning } from '../../finding.ts';
 import { SERVERS } from '../../hsm/stanza.ts';
 import { KmsPlugin } from '../../kms/client.ts';
 import { readPin } from '../../kms/pin.ts';
 import type { SealSettings } from '../../kms/settings.ts';
 import { defineCommand } from '../command.ts';
-import { findingLines, readServerFiles, settingsReader } from './config-files.ts';
+import { findingLines } from '../finding-lines.ts';
+import { readServerFiles, settingsReader } from './config-files.ts';
 
 /** What the servers' own pkcs11 seals have in common with quorate-kms. */
 const SHARED_KEYS = ['lib', 'slot', 'token_label', 'pin', 'key_label', 'key_id', 'mechanism', 'rsa_oaep_hash'];

@@ -5,13 +5,14 @@ import type { Context } from '../../context.ts';
 import { EXIT, type Exit, QuorateError } from '../../errors.ts';
 import { fileError } from '../../files.ts';
 import { checkConfig, OWN_PLUGIN } from '../../hsm/check-config.ts';
-import { hasFault } from '../../hsm/finding.ts';
+import { hasFault } from '../../finding.ts';
 import { type NeededKey, neededKeys } from '../../hsm/needed-keys.ts';
 import { isConfigured, type PreparedToken, prepareNextKey } from '../../hsm/rotate.ts';
 import { readPin } from '../../kms/pin.ts';
 import type { SealSettings } from '../../kms/settings.ts';
 import { defineCommand } from '../command.ts';
-import { findingLines, readServerFiles, settingsReader } from './config-files.ts';
+import { findingLines } from '../finding-lines.ts';
+import { readServerFiles, settingsReader } from './config-files.ts';
 import { plainWord } from './opening.ts';
 import { printable } from './words.ts';
 

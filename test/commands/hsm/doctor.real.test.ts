@@ -1,7 +1,7 @@
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
-import type { Finding } from '../../../src/hsm/finding.ts';
+import type { Finding } from '../../../src/finding.ts';
 import { temporaryFolder } from '../../support/cluster.ts';
 import { type Ended, quorate } from '../../support/quorate.ts';
 import { SOFTHSM_MODULE, type SoftHsm, softHsm, type SoftToken } from '../../support/softhsm.ts';
