@@ -65,7 +65,10 @@ export interface Run {
 }
 
 /** What a preflight looks with. */
-export type PreflightRun = Pick<Run, 'cluster' | 'policy' | 'tools' | 'signal' | 'login' | 'roster' | 'enter'>;
+export type PreflightRun = Pick<
+  Run,
+  'cluster' | 'policy' | 'tools' | 'signal' | 'login' | 'roster' | 'enter' | 'scriptFolder'
+>;
 
 /** A numbered step of the printed script. `check` prints the list, `run` executes it, `resume` asks `done`. */
 export interface Step {

@@ -59,6 +59,11 @@ export class Leadership {
     });
   }
 
+  /** Names this leadership in a record: another peer, or the same one elected anew or restarted, has another. */
+  get term(): string | undefined {
+    return this.#activeTime === undefined ? undefined : `${this.peer.name} since ${this.#activeTime}`;
+  }
+
   close(): void {
     this.session.close();
   }

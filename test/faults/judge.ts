@@ -48,11 +48,14 @@ export class Judge {
       index,
       token,
       witness,
+      whole = false,
     }: {
       readonly cluster: ThrowawayCluster;
       readonly index: number;
       readonly token?: string;
       readonly witness?: string;
+      /** What opens it must still do so after its root key was rotated once more: no half of a rotation is left. */
+      readonly whole?: boolean;
     },
     sets: readonly ShareList[],
   ): Promise<Judgement> {
@@ -69,6 +72,7 @@ export class Judge {
         }
         const open = this.#recovery ? await this.#recovers(set, token ?? '') : await this.#opens(set);
         if (open && token !== undefined && witness !== undefined) await this.#expect(token, witness);
+        if (open && token !== undefined && whole) await this.#expectWhole(set, token);
         opens[at] = open;
         running = !open;
         if (open) await this.#cluster.kill(0);
@@ -133,5 +137,14 @@ export class Judge {
       return status === 200 && String(at(body, 'data', 'data', 'word'));
     });
     if (value !== witness) throw new Error(`the copy holds ${value}, not ${witness}`);
+  }
+
+  /** The server wraps a root key with the key of the shares that it keeps itself, which a rotation writes last. */
+  async #expectWhole(set: ShareList, token: string): Promise<void> {
+    const { status } = await callPeer(this.#cluster, 0, 'POST', 'sys/rotate/root', { token });
+    if (status >= 300) throw new Error(`the copy answered POST sys/rotate/root with ${status.toString()}`);
+    await this.#cluster.kill(0);
+    await this.#cluster.start(0);
+    if (!(await this.#opens(set))) throw new Error('the copy does not open again once its root key was rotated');
   }
 }

@@ -1,7 +1,9 @@
+import { WRITES } from '../support/torn-disk.ts';
 import { CALLS, type Cell, type Kind, peersOf } from './cells.ts';
 import { Judge } from './judge.ts';
 import { type Crew, Lab, makeCrew, STATIC_SEAL } from './lab.ts';
 import { chanceOf } from './random.ts';
+import { arm, armTear, type Strike } from './strike.ts';
 import { type Outcome, play } from './trial.ts';
 
 /** One trial, as the seed decides it. */
@@ -13,6 +15,8 @@ export interface Job {
   readonly trial: number;
   /** The server is killed in the call that makes a rotation take effect. */
   readonly last: boolean;
+  /** The server is killed after so many of the writes of a rotation. */
+  readonly torn?: number;
 }
 
 export interface Played extends Outcome {
@@ -23,7 +27,7 @@ export interface Played extends Outcome {
 
 export const KILLS = 'kills in the last call';
 /** Every so many kills, three peers play. */
-const THREE_EVERY = 5;
+const THREE_EVERY = 8;
 
 export function cellJobs(cells: readonly Cell[], trials: number): readonly Job[] {
   return cells.flatMap((cell) =>
@@ -48,6 +52,21 @@ export function killJobs(kills: number): readonly Job[] {
       last: true,
     };
   });
+}
+
+/** A rotation cut short after each of its writes, and before the first; on three peers in the worst of the places. */
+export function tearJobs(trials: number): readonly Job[] {
+  const places = [0, ...WRITES.map((_, index) => index + 1)].map((torn) => ({ torn, peers: 1 as const }));
+  return [...places, { torn: 2, peers: 3 as const }].flatMap(({ torn, peers }) =>
+    Array.from({ length: trials }, (_, trial) => ({
+      name: `killed after ${torn.toString()} of ${WRITES.length.toString()} writes, ${peers.toString()} peer${peers === 1 ? '' : 's'}`,
+      cell: { kind: 'rotate-root-key', fault: 'leader killed' } as const,
+      peers,
+      trial,
+      last: true,
+      torn,
+    })),
+  );
 }
 
 /** Plays all jobs on as many lanes side by side, each with clusters of its own; tells each outcome as it comes. */
@@ -92,7 +111,8 @@ async function playOne(labs: Labs, job: Job, seed: string): Promise<Played> {
       if (request === 'PUT sys/rotate/root/verify') verifications += 1;
       return verifications === lab.threshold;
     };
-    const outcome = await play(lab, judge, cell, chance, hits, last ? 'stop' : undefined);
+    const armed = (): Strike => (job.torn === undefined ? arm(lab, cell.fault, chance, hits) : armTear(lab, job.torn));
+    const outcome = await play(lab, judge, cell, chance, armed, last ? 'stop' : undefined);
     const bad = outcome.verdict === 'unknown' || outcome.verdict === 'lost';
     // After a recovery the other peers would have to join anew.
     if (bad || (outcome.by === 'the snapshot' && peers > 1)) await labs.discard(job);

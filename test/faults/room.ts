@@ -27,7 +27,7 @@ export async function sit(
     env: { GNUPGHOME: lab.crew.home.path, NO_COLOR: '1' },
   });
   onStart(terminal.pid);
-  const room = new Room(lab, terminal);
+  const room = new Room(lab, terminal, args[0] === 'recover');
   const { code, signal } = await room.untilEnd();
   return { code: signal === 0 ? code : undefined, screen: terminal.screen() };
 }
@@ -35,12 +35,15 @@ export async function sit(
 class Room {
   readonly #lab: Lab;
   readonly #terminal: TestTerminal;
+  /** One peer alone is brought back from a snapshot; the others stay down. */
+  readonly #alone: boolean;
   #answered = 0;
   #ended = false;
 
-  constructor(lab: Lab, terminal: TestTerminal) {
+  constructor(lab: Lab, terminal: TestTerminal, alone: boolean) {
     this.#lab = lab;
     this.#terminal = terminal;
+    this.#alone = alone;
     void terminal.exit.then(() => (this.#ended = true));
   }
 
@@ -143,7 +146,7 @@ class Room {
       await cluster.wipe(index);
       await cluster.start(index);
     } else if (restart !== undefined) {
-      await this.#reviveOthers(restart);
+      if (!this.#alone) await this.#reviveOthers(restart);
       const index = indexOf(restart);
       if (cluster.peers[index]?.pid === undefined) await cluster.start(index);
       else await cluster.restart(index);

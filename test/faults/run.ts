@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { endAll } from '../support/at-end.ts';
 import { cellsOf } from './cells.ts';
-import { cellJobs, killJobs, KILLS, playAll } from './play.ts';
+import { cellJobs, killJobs, KILLS, playAll, tearJobs } from './play.ts';
 import { failed, lineOf, rowsOf, tableOf, waysOf } from './report.ts';
 
 /*
@@ -10,7 +10,7 @@ import { failed, lineOf, rowsOf, tableOf, waysOf } from './report.ts';
  *
  * Plays every ceremony against every fault on real clusters, N times, and K kills of the server in the call that makes
  * a rotation take effect. CELLS are kinds, faults, or KIND/FAULT, with commas between them; with `--only kills` there
- * are none. The seed decides which call is struck, and at which moment. Exits with 1 when an outcome is unknown or a
+ * are none, and with `--only torn` only rotations that are killed after each of their writes. The seed decides which call is struck, and at which moment. Exits with 1 when an outcome is unknown or a
  * cluster is lost; the same seed plays it again.
  */
 
@@ -25,8 +25,10 @@ const { values } = parseArgs({
   },
 });
 const { seed } = values;
-const cells = values.only === 'kills' ? [] : cellsOf(values.only);
-const jobs = [...cellJobs(cells, Number(values.trials)), ...killJobs(Number(values.kills))];
+const alone = values.only === 'kills' || values.only === 'torn';
+const cells = alone ? [] : cellsOf(values.only);
+const torn = values.only === undefined || values.only === 'torn' ? tearJobs(Number(values.trials)) : [];
+const jobs = [...cellJobs(cells, Number(values.trials)), ...torn, ...killJobs(Number(values.kills))];
 
 async function main(): Promise<void> {
   console.error(`${jobs.length.toString()} trials with --seed ${seed}`);

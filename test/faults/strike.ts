@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { callPeer, leaderIndex } from '../support/cluster.ts';
 import type { Fault as WireFault } from '../support/cutting-proxy.ts';
+import { at } from '../support/http.ts';
+import { putBack, writesOn } from '../support/torn-disk.ts';
+import { waitUntil } from '../support/wait.ts';
 import { changes, type Fault } from './cells.ts';
 import type { Lab } from './lab.ts';
 import type { Chance } from './random.ts';
@@ -160,4 +163,54 @@ async function stepDown(lab: Lab): Promise<void> {
   process.kill(pid, 'SIGSTOP');
   await sleep(4000);
   process.kill(pid, 'SIGCONT');
+}
+
+/**
+ * Has all servers killed when they have made `written` of the writes of a rotation, and none of the others: these are
+ * taken back on their disks.
+ */
+export function armTear(lab: Lab, written: number): Strike {
+  const { cluster } = lab;
+  let verifications = 0;
+  let before: readonly ReturnType<typeof writesOn>[] = [];
+  const strike: Strike = {
+    request: undefined,
+    calls: 0,
+    quorate: () => undefined,
+    over: () => {
+      lab.watcher = () => undefined;
+      return Promise.resolve();
+    },
+  };
+  lab.watcher = (request) => {
+    if (!changes(request)) return undefined;
+    strike.calls += 1;
+    if (request === 'PUT sys/rotate/root/verify') verifications += 1;
+    if (strike.request !== undefined || verifications < lab.threshold) return undefined;
+    strike.request = request;
+    return {
+      kind: 'before-reply',
+      before: () => {
+        before = cluster.peers.map(({ dataFolder }) => writesOn(dataFolder));
+        return Promise.resolve();
+      },
+      after: async () => {
+        await caughtUp(lab);
+        await cluster.stop();
+        for (const [index, { dataFolder }] of cluster.peers.entries()) {
+          putBack(dataFolder, [...(before[index] ?? [])].slice(written));
+        }
+      },
+    };
+  };
+  return strike;
+}
+
+/** All peers have applied what the rotation wrote. */
+async function caughtUp({ cluster }: Lab): Promise<void> {
+  await waitUntil('all have caught up', async () => {
+    const replies = await Promise.all(cluster.peers.map((_, index) => callPeer(cluster, index, 'GET', 'sys/leader')));
+    const indexes = new Set(replies.map(({ body }) => at(body, 'raft_applied_index')));
+    return indexes.size === 1;
+  });
 }

@@ -14,7 +14,7 @@ import type { Judge, ShareList } from './judge.ts';
 import type { Lab } from './lab.ts';
 import type { Chance } from './random.ts';
 import { type Sitting, sit } from './room.ts';
-import { arm } from './strike.ts';
+import type { Strike } from './strike.ts';
 
 export interface Outcome {
   readonly kind: Kind;
@@ -44,13 +44,13 @@ export async function play(
   judge: Judge,
   { kind, fault }: { readonly kind: Kind; readonly fault: Fault },
   chance: Chance,
-  hits: (request: string, number: number) => boolean,
+  armed: () => Strike,
   stop?: 'stop',
 ): Promise<Outcome> {
   const first = await prepare(lab, kind);
   const before = lab.shares;
   const known = (await lab.records()).length;
-  const strike = arm(lab, fault, chance, hits);
+  const strike = armed();
   // Where a failure has changed nothing, people may as well stop as go on.
   const givesUp = chance.fraction() < 0.3 || stop === 'stop';
   const screens: string[] = [];
@@ -258,10 +258,11 @@ async function disagrees(
   }
   const sets: ShareList[] = [lab.list(live), ...(dead.size === 0 ? [] : [lab.list(dead)])];
   const witnessed = kind === 'init' ? {} : { token: lab.rootToken, witness: lab.witness };
+  const whole = kind === 'rotate-root-key' && !recovered;
   for (const index of lab.cluster.peers.keys()) {
     // After a recovery the others are still to join.
     if (recovered && index > 0) continue;
-    const { peer, opens } = await judge.judge({ cluster: lab.cluster, index, ...witnessed }, sets);
+    const { peer, opens } = await judge.judge({ cluster: lab.cluster, index, whole, ...witnessed }, sets);
     if (!opens.includes(true)) return { lost: true, why: `no set of shares opens a copy of ${peer}` };
     if (opens[0] !== true) return { lost: false, why: `a copy of ${peer} opens with the shares that should be dead` };
     if (opens[1] === true) return { lost: false, why: `a copy of ${peer} opens with the old and the new shares` };

@@ -10,8 +10,12 @@ import { atEnd } from './at-end.ts';
 export type Fault =
   /** The connection breaks and the peer never sees the request. */
   | { readonly kind: 'before-request' }
-  /** The peer has answered, the client gets nothing. */
-  | { readonly kind: 'before-reply' }
+  /** The peer has answered, the client gets nothing; something may happen before the peer gets it, and after it answered. */
+  | {
+      readonly kind: 'before-reply';
+      readonly before?: () => Promise<unknown>;
+      readonly after?: () => Promise<unknown>;
+    }
   /** The client gets the reply's head, with its true length, and so many bytes of its body. */
   | { readonly kind: 'within-reply'; readonly bytes: number }
   /** The reply comes so many milliseconds late. */
@@ -100,10 +104,12 @@ export async function startCuttingProxy(
       rule?.struck();
       return;
     }
-    if (fault?.kind === 'around') await fault.before?.();
+    if (fault?.kind === 'around' || fault?.kind === 'before-reply') await fault.before?.();
     const replied = forward(new URL(incoming.url ?? '/', peer.address), method, incoming.headers, body, ca);
     if (fault?.kind === 'around') fault.meanwhile?.();
-    await answer(outgoing, await replied, fault);
+    const reply = await replied;
+    if (fault?.kind === 'before-reply') await fault.after?.();
+    await answer(outgoing, reply, fault);
     if (fault?.kind === 'around') await fault.after?.();
     rule?.struck();
   };

@@ -6,7 +6,7 @@ import { emptyStep, initialiseStep, restoreStep, Throwaway } from './recover/fre
 import { identityStep, restartStep, unsealStep } from './recover/old-shares.ts';
 import { remainsStep } from './recover/remains.ts';
 import type { RecoverScript } from './recover/script.ts';
-import { checkStep } from './recover/source.ts';
+import { checkStep, tornRotation } from './recover/source.ts';
 
 /**
  * Brings the old shares back from a snapshot, when a rotation tore and no set of shares opens any peer.
@@ -21,14 +21,16 @@ export const recover: Kind<RecoverScript> = {
     ...(script.namespace === undefined ? [] : ['namespace: a snapshot is of the cluster with all of its namespaces']),
   ],
 
-  async preflight(script, { cluster, signal }) {
+  async preflight(script, run) {
+    const { cluster, signal } = run;
     const surveys = await surveyPeers(cluster.peers, { signal });
     const open = surveys.filter(({ state }) => state === 'active' || state === 'standby');
     const known = script.peer === undefined || cluster.peers.some(({ name }) => name === script.peer);
+    const hopeless = open.length > 0 && (await tornRotation({ ...run, cluster }, script)).hopeless;
     const findings: Finding[] = open.map(({ peer }) => ({
       code: 'all-sealed',
-      ok: false,
-      finding: `${peer.name} is unsealed`,
+      ok: hopeless,
+      finding: `${peer.name} is unsealed${hopeless ? ' and serves from its memory; the rotation found no shares that would open it again' : ''}`,
       mend: 'Restart and seal nothing: resume the rotation, which repairs it and loses nothing, while a peer is unsealed.',
     }));
     if (open.length === 0) {

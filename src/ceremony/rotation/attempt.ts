@@ -1,3 +1,5 @@
+import type { Run } from '../kind.ts';
+import type { Leadership } from '../leadership.ts';
 import type { RecordLine } from '../record/events.ts';
 
 /**
@@ -30,6 +32,9 @@ export const ABOUT_TO_FINISH = 'about to give the last new share: from here on n
 /** The server answered the last call with a refusal that changes nothing. */
 export const NOT_FINISHED = 'the last call was refused: nothing has taken effect';
 export const LIVE_SET = 'live-set';
+const LAST_CALL = 'last-call';
+/** No set of shares opens anything: only the snapshot is left. */
+const NO_LIVE_SET = 'no-live-set';
 
 /** The rotation that counts: the newest one, unless it was found to have changed nothing. */
 export function currentAttempt(events: readonly RecordLine[]): Attempt | undefined {
@@ -47,6 +52,34 @@ export function currentAttempt(events: readonly RecordLine[]): Attempt | undefin
     lastCallSent: lastNote(own, ABOUT_TO_FINISH) > lastNote(own, NOT_FINISHED),
     live,
   };
+}
+
+/** To be called right before the call that may make a rotation take effect: from here on nothing but a 200 counts. */
+export async function recordLastCall(run: Pick<Run, 'record'>, { peer, term }: Leadership): Promise<void> {
+  const finding = `${peer.name} leads at the last call`;
+  await run.record({ event: 'check', code: LAST_CALL, ok: true, finding, facts: { leader: term ?? null } });
+  await run.record({ event: 'note', text: ABOUT_TO_FINISH });
+}
+
+/**
+ * Whether the last call went to the very leadership that there is now. What it had begun it has ended then: nothing
+ * of it can be torn.
+ */
+export function sameSinceLastCall({ events }: Attempt, { term }: Leadership): boolean {
+  const last = events.findLast((event) => event.event === 'check' && event.code === LAST_CALL);
+  return term !== undefined && last?.event === 'check' && last.facts?.['leader'] === term;
+}
+
+export async function recordNoLiveSet(run: Run, finding: string): Promise<void> {
+  await run.record({ event: 'check', code: NO_LIVE_SET, ok: false, finding: finding.slice(0, 390) });
+}
+
+/** Whether a rotation ended there: then its snapshot is the way back, even while a peer still serves from memory. */
+export function foundNoLiveSet(events: readonly RecordLine[]): boolean {
+  const last = events.findLast(
+    (event) => event.event === 'check' && (event.code === NO_LIVE_SET || event.code === LIVE_SET),
+  );
+  return last?.event === 'check' && last.code === NO_LIVE_SET;
 }
 
 function lastNote(events: readonly RecordLine[], text: string): number {

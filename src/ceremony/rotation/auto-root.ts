@@ -5,12 +5,12 @@ import { restartByHand } from '../restart.ts';
 import type { CommonScript } from '../script.ts';
 import { describeState, surveyPeer } from '../survey.ts';
 import { assertOneCluster } from '../unseal/identity.ts';
+import { rotateAnew } from './anew.ts';
 import { waitUntilApplied } from './applied.ts';
-import { ABOUT_TO_FINISH, currentAttempt } from './attempt.ts';
+import { currentAttempt, recordLastCall } from './attempt.ts';
 import { choosePeer, coldProved, recordProof } from './cold.ts';
 import { collectShares, withOperation } from './collect.ts';
 import { mustBeUnderWay, type Plan } from './plan.ts';
-import { refusal } from './replies.ts';
 import { PASSING, recordLive, warn, withLeader } from './settle.ts';
 import { presentShares } from './share-set.ts';
 import { takeSnapshot } from './snapshot.ts';
@@ -57,7 +57,7 @@ async function rotate(run: Run, plan: AutoPlan): Promise<void> {
         await assertReady(run, collection.leadership);
         const { events } = mustBeUnderWay(run);
         if (!events.some(({ event }) => event === 'snapshot')) await takeSnapshot(run, plan);
-        await run.record({ event: 'note', text: ABOUT_TO_FINISH });
+        await recordLastCall(run, collection.leadership);
       },
     });
     if (outcome.kind !== 'complete' || outcome.issued === undefined) return;
@@ -88,7 +88,8 @@ async function settle(run: Run, plan: AutoPlan): Promise<void> {
   warn(run, attempt.events);
   for (let tries = 1; ; tries += 1) {
     try {
-      if (await rotateOnceMore(run)) {
+      // Where there is no such call for this login, the recovery shares are given again.
+      if ((await withLeader(run, (leadership) => rotateAnew(run, leadership))) === 'done') {
         await sweep(run, { tolerate: true });
         break;
       }
@@ -107,31 +108,6 @@ async function settle(run: Run, plan: AutoPlan): Promise<void> {
     { set: 'new', by: 'rotating the root key once more' },
     'the root key was rotated once more, in one call with a plain answer: it is in force',
   );
-}
-
-/**
- * Writes a root key and all that hangs on it anew, from what the server has in memory (OpenBao 2.7.2). HashiCorp Vault
- * has no such call: there the recovery shares are given again.
- * @returns whether there is such a call for this login.
- */
-async function rotateOnceMore(run: Run): Promise<boolean> {
-  return withLeader(run, async (leadership) => {
-    const { flavour } = await leadership.peer.sealStatus({ signal: run.signal });
-    if (flavour !== 'openbao') return false;
-    const path = await leadership.peer.endpoint('rotate-root-key');
-    await leadership.check(run);
-    const reply = await leadership.session.request('POST', path);
-    await run.record({
-      event: 'request',
-      peer: leadership.peer.name,
-      request: `POST ${path}`,
-      expected: { status: 204 },
-      actual: { status: reply.status },
-    });
-    if (reply.status === 403) return false;
-    if (reply.status >= 300) throw refusal(leadership.peer.name, `POST ${path}`, reply);
-    return true;
-  });
 }
 
 function restartStep(plan: AutoPlan): Step {

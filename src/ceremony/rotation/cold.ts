@@ -7,9 +7,9 @@ import { unsealPeers } from '../unseal/unsealing.ts';
 import { waitUntilApplied } from './applied.ts';
 import { currentAttempt } from './attempt.ts';
 import { shareDrill } from './drill.ts';
+import { lostSets } from './find-live.ts';
 import { newShares, type Plan } from './plan.ts';
 import { reopen } from './reopen.ts';
-import { lostSets } from './settle.ts';
 import { asking } from './share-set.ts';
 
 const SEALED_WITHIN = 60_000;

@@ -10,21 +10,30 @@ const JOIN_TIMEOUT = 60_000;
 const LOOK_TIMEOUT = 5000;
 const REOPENED = 'reopened';
 
+/** From how many open peers on there is nothing to open again: any, or as many as can elect a leader. */
+export type Enough = 'one' | 'a majority';
+
 /**
- * After a crash that left no peer open: what was in the servers' memory is gone, and with it both repairs, so that
- * starting and unsealing them can harm nothing any more. People start what is down. Then the sets are tried one after
- * the other on every sealed peer; a set that is wrong is refused, and changes nothing.
- * @returns `opened` when shares opened one; `waiting` when a peer is open already, or no share opens the seal;
+ * After a crash that left too few peers open: what was in the servers' memory is gone, and with it both repairs, so
+ * that starting and unsealing them can harm nothing any more. People start what is down. Then the sets are tried one
+ * after the other on every sealed peer; a set that is wrong is refused, and changes nothing.
+ * @returns `opened` when shares opened one; `waiting` when enough are open already, or no share opens the seal;
  *   `refused` when no set opens any.
  * @throws QuorateError `not-ready` when nobody starts them.
  */
-export async function reopen(run: Run, sets: readonly ShareSet[]): Promise<'opened' | 'waiting' | 'refused'> {
-  if ((await look(run)).some(isOpen)) return 'waiting';
+export async function reopen(
+  run: Run,
+  sets: readonly ShareSet[],
+  enough: Enough = 'one',
+): Promise<'opened' | 'waiting' | 'refused'> {
+  if (await areOpen(run, enough)) return 'waiting';
   run.people.say('');
-  run.people.say(`!!  No peer of ${run.cluster.name} is open any more. The data on their disks decides now.`);
+  const which = (await areOpen(run, 'one')) ? 'Too few peers' : 'No peer';
+  run.people.say(
+    `!!  ${which} of ${run.cluster.name} ${which === 'No peer' ? 'is' : 'are'} open any more. The data on their disks decides now.`,
+  );
   await startThoseThatAreDown(run);
-  const surveys = await look(run);
-  if (sets.length === 0 || surveys.some(isOpen)) return 'waiting';
+  if (sets.length === 0 || (await areOpen(run, enough))) return 'waiting';
   const opened = new Set<string>();
   for (const set of sets) {
     const sealed = (await look(run)).flatMap(({ state, peer, seal }): SealedPeer[] =>
@@ -40,6 +49,13 @@ export async function reopen(run: Run, sets: readonly ShareSet[]): Promise<'open
     run.people.say(`  ${finding}`);
   }
   return opened.size > 0 ? 'opened' : 'refused';
+}
+
+/** Whether enough peers are open. */
+export async function areOpen(run: Run, enough: Enough): Promise<boolean> {
+  const surveys = await look(run);
+  const open = surveys.filter(isOpen).length;
+  return enough === 'one' ? open > 0 : open * 2 > surveys.length;
 }
 
 function look(run: Run): Promise<readonly PeerSurvey[]> {

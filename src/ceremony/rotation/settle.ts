@@ -2,19 +2,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isQuorateError, QuorateError } from '../../errors.ts';
 import type { Run, Step } from '../kind.ts';
 import { Leadership } from '../leadership.ts';
-import { currentAttempt, LIVE_SET, type Live } from './attempt.ts';
-import { shareDrill } from './drill.ts';
+import { currentAttempt, LIVE_SET, type Live, recordNoLiveSet } from './attempt.ts';
+import { findLive, lostSets } from './find-live.ts';
 import { RotationOperation } from './operation.ts';
 import { mustBeUnderWay, newShares, type Plan } from './plan.ts';
-import { reopen } from './reopen.ts';
-import { refusal, type RotationStatus } from './replies.ts';
-import { presentShares, type ShareSet } from './share-set.ts';
+import { areOpen, reopen } from './reopen.ts';
+import type { RotationStatus } from './replies.ts';
+import { presentShares } from './share-set.ts';
 import { sweep } from './sweep.ts';
 import { giveNewShares } from './verify.ts';
 
 const LEADER_WAIT = 600_000;
 const POLL = 1000;
 const TRIES = 20;
+/** A peer that opens and stops as often as this has a torn root key, and does it again. */
+const STOPS = 2;
 
 /** While these last, the cluster is finding itself; everything is looked at again. */
 export const PASSING = new Set<string>([
@@ -82,9 +84,16 @@ export function warn(run: Run, events: ReturnType<typeof mustBeUnderWay>['events
 
 /** Looks, repairs what can be repaired, and says which set is live. Each outcome is recorded as it comes. */
 async function repair(run: Run, plan: Plan): Promise<Live> {
+  const opened = { without: 0 };
+  const leading: typeof withLeader = (_, work) => withLeader(run, work, () => openAgain(run, plan, opened));
   for (let tries = 1; ; tries += 1) {
     try {
-      return (await giveAgain(run, plan)) ?? (await findLive(run, plan));
+      return (
+        (await leading(run, (leadership) => {
+          opened.without = 0;
+          return giveAgain(run, plan, leadership);
+        })) ?? (await findLive(run, plan, (work) => leading(run, work)))
+      );
     } catch (error) {
       if (!isQuorateError(error) || !PASSING.has(error.code) || tries === TRIES) throw error;
       run.people.say(`  ${error.message}. Looking again; nothing was cancelled.`);
@@ -95,32 +104,38 @@ async function repair(run: Run, plan: Plan): Promise<Live> {
 }
 
 /** Repair 1: where the leader still holds the verification, the new shares given there again settle everything. */
-async function giveAgain(run: Run, plan: Plan): Promise<Live | undefined> {
-  const work = async (leadership: Leadership): Promise<Live | undefined> => {
-    const operation = await RotationOperation.on(leadership.session, plan.purpose);
-    const held = await ownVerification(run, operation);
-    if (held === undefined) return undefined;
-    const count = `${held.progress.toString()} of ${held.threshold.toString()}`;
-    run.people.say(`  ${operation.peer} leads and still holds the verification (${count}). Nothing was cancelled.`);
-    run.people.say(
-      `  Giving the ${held.threshold.toString()} new shares again on ${operation.peer} settles it, whatever the lost call did.`,
-    );
-    await run.record({
-      event: 'note',
-      text: `${operation.peer} still holds the verification (${count}); nothing was cancelled`,
-    });
-    const outcome = await giveNewShares(run, leadership, operation, newShares(run, plan));
-    if (outcome.kind === 'complete') return { set: 'new', by: 'giving the new shares again' };
-    throw new QuorateError('leader-changed', `the new shares were given again, and ${outcome.why}`);
-  };
-  return withLeader(run, work, () => openAgain(run, plan));
+async function giveAgain(run: Run, plan: Plan, leadership: Leadership): Promise<Live | undefined> {
+  const operation = await RotationOperation.on(leadership.session, plan.purpose);
+  const held = await ownVerification(run, operation);
+  if (held === undefined) return undefined;
+  const count = `${held.progress.toString()} of ${held.threshold.toString()}`;
+  run.people.say(`  ${operation.peer} leads and still holds the verification (${count}). Nothing was cancelled.`);
+  run.people.say(
+    `  Giving the ${held.threshold.toString()} new shares again on ${operation.peer} settles it, whatever the lost call did.`,
+  );
+  await run.record({
+    event: 'note',
+    text: `${operation.peer} still holds the verification (${count}); nothing was cancelled`,
+  });
+  const outcome = await giveNewShares(run, leadership, operation, newShares(run, plan));
+  if (outcome.kind === 'complete') return { set: 'new', by: 'giving the new shares again' };
+  throw new QuorateError('leader-changed', `the new shares were given again, and ${outcome.why}`);
 }
 
-/** Whether shares opened a peer, where none was open. The new ones come first: whoever holds them is there. */
-async function openAgain(run: Run, plan: Plan): Promise<boolean> {
+/**
+ * Whether shares opened a peer, where too few were open to elect a leader. The new ones come first: whoever holds them
+ * is there.
+ */
+async function openAgain(run: Run, plan: Plan, opened: { without: number }): Promise<boolean> {
+  if (opened.without >= STOPS && !(await areOpen(run, 'a majority'))) {
+    run.people.say('!!  Shares open peers, which stop as soon as they are to lead: the write was torn.');
+    await recordNoLiveSet(run, `peers of ${run.cluster.name} that shares open stop as soon as they are to lead`);
+    throw lostSets(run);
+  }
   const sets = [newShares(run, plan), presentShares(run, 'the old shares')];
-  const outcome = await reopen(run, plan.purpose === 'rotate-root-key' ? sets : []);
-  if (outcome === 'refused') throw lostSets(run);
+  const outcome = await reopen(run, plan.purpose === 'rotate-root-key' ? sets : [], 'a majority');
+  if (outcome === 'refused' && !(await areOpen(run, 'one'))) throw lostSets(run);
+  if (outcome === 'opened') opened.without += 1;
   return outcome === 'opened';
 }
 
@@ -129,70 +144,6 @@ async function ownVerification(run: Run, operation: RotationOperation): Promise<
   const status = await operation.status();
   if (!status.started || status.nonce !== mustBeUnderWay(run).nonce) return undefined;
   return operation.verification();
-}
-
-/** Only when the verification is gone: drills cancel nothing then. */
-async function findLive(run: Run, plan: Plan): Promise<Live> {
-  run.people.say(
-    '  No peer that leads holds the verification any more. A share drill finds out which shares are live.',
-  );
-  await run.record({ event: 'note', text: 'the verification is gone; a drill finds out which shares are live' });
-  const fresh = newShares(run, plan);
-  const old = presentShares(run, 'the old shares');
-  if (await isLive(run, plan, fresh)) return { set: 'new', by: 'a share drill' };
-  if (await isLive(run, plan, old)) return { set: 'old', by: 'a share drill' };
-  run.people.say(
-    '  Neither set opens the root key: the write was torn. The root key is rotated back to the old shares.',
-  );
-  await rotateBack(run, plan);
-  if (await isLive(run, plan, old)) return { set: 'old', by: 'rotating the root key back' };
-  throw lostSets(run);
-}
-
-async function isLive(run: Run, plan: Plan, set: ShareSet): Promise<boolean> {
-  const { opens } = await shareDrill(run, plan.purpose, set, { refusalIsAnswer: true, tolerate: true });
-  run.people.say(`  ${set.name}: ${opens ? 'live' : 'refused'}`);
-  await run.record({
-    event: 'check',
-    code: 'drill',
-    ok: opens,
-    finding: `${set.name} ${opens ? 'are live' : 'are refused'}`,
-  });
-  return opens;
-}
-
-/**
- * Repair 2: a new root key without new shares writes everything anew under the shares of the key that the server has
- * in memory, which are the old ones (OpenBao 2.7.2). HashiCorp Vault has no such call.
- */
-async function rotateBack(run: Run, plan: Plan): Promise<void> {
-  await withLeader(run, async (leadership) => {
-    const { flavour } = await leadership.peer.sealStatus({ signal: run.signal });
-    const path = await leadership.peer.endpoint('rotate-root-key');
-    if (flavour !== 'openbao' || plan.purpose !== 'rotate-root-key') {
-      run.people.say('!!  This server has no call that would bring the old shares back to life.');
-      throw lostSets(run);
-    }
-    await leadership.check(run);
-    const reply = await leadership.session.request('POST', path);
-    await run.record({
-      event: 'request',
-      peer: leadership.peer.name,
-      request: `POST ${path}`,
-      expected: { status: 204 },
-      actual: { status: reply.status },
-    });
-    if (reply.status >= 300) throw refusal(leadership.peer.name, `POST ${path}`, reply);
-  });
-}
-
-/** The error where no set of shares opens anything. */
-export function lostSets(run: Run): QuorateError {
-  const snapshot = run.events.findLast(({ event }) => event === 'snapshot');
-  const file = snapshot?.event === 'snapshot' ? snapshot.file : 'from before the last call';
-  return new QuorateError('outcome-unknown', `neither the new nor the old shares open ${run.cluster.name}`, {
-    hint: `While a peer is unsealed it serves: restart nothing, and copy its data out. When all is sealed, this brings the old shares back from the snapshot ${file}: quorate recover --record ${run.folder}`,
-  });
 }
 
 /**

@@ -3,7 +3,7 @@ import { verifyApart } from '../apart/rotating.ts';
 import { askForShare } from '../asking.ts';
 import type { Run } from '../kind.ts';
 import type { Leadership } from '../leadership.ts';
-import { ABOUT_TO_FINISH, currentAttempt } from './attempt.ts';
+import { currentAttempt, recordLastCall } from './attempt.ts';
 import { nobodyLeft, recordUnclear } from './collect.ts';
 import type { RotationOperation } from './operation.ts';
 import type { RotationStatus } from './replies.ts';
@@ -82,8 +82,7 @@ export async function giveNewShares(
       // Asked again, right before: people may have taken their time.
       const now = await operation.verification();
       if (now?.nonce !== nonce || now.progress !== progress) continue;
-      if (last && currentAttempt(run.events)?.lastCallSent !== true)
-        await run.record({ event: 'note', text: ABOUT_TO_FINISH });
+      if (last && currentAttempt(run.events)?.lastCallSent !== true) await recordLastCall(run, leadership);
       await run.record({ event: 'note', text: offering(x, nonce) });
       const outcome = await operation.giveForVerification(given.share, nonce);
       if (outcome.kind === 'complete' || outcome.kind === 'progress') {

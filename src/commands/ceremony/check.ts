@@ -42,6 +42,7 @@ export const command = defineCommand({
         ...place,
         policy,
         tools,
+        scriptFolder: dirname(path),
         signal: context.signal,
       };
       try {

@@ -9,6 +9,7 @@ import type { Run, Step } from '../../kind.ts';
 import type { RecordLine } from '../../record/events.ts';
 import { locateRecord } from '../../record/folder.ts';
 import { readRecord, unsound } from '../../record/read.ts';
+import { foundNoLiveSet } from '../../rotation/attempt.ts';
 import { loadRoster } from '../../roster/roster.ts';
 import { type Roster, shareCount } from '../../roster/schema.ts';
 import type { RecoverScript } from './script.ts';
@@ -27,6 +28,8 @@ export interface TornRotation {
   readonly clusterId: string | undefined;
   /** The generation of the shares that the rotation issued. */
   readonly issued: number | undefined;
+  /** It found that no set of shares opens any peer again, though one may still serve. */
+  readonly hopeless: boolean;
 }
 
 /** Before anybody stops a server: the snapshot is the one that the rotation recorded, and the roster is that of the shares it brings back. */
@@ -92,6 +95,7 @@ export async function tornRotation(
     taken: snapshot.time,
     clusterId: peer?.event === 'peer' ? peer.clusterId : undefined,
     issued: last(lines, 'share.proved')?.generation,
+    hopeless: foundNoLiveSet(lines),
   };
 }
 
