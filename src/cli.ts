@@ -95,19 +95,30 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   'db': {
     summary: 'database credentials that live as long as the job',
     commands: {
-      creds: { summary: 'one credential, in many formats', load: () => import('./commands/db/creds.ts') },
-      exec: {
+      'creds': { summary: 'one credential, in many formats', load: () => import('./commands/db/creds.ts') },
+      'exec': {
         summary: 'run a program with a credential that ends with it',
         failure: 125,
         load: () => import('./commands/db/exec.ts'),
       },
-      renew: { summary: 'lengthen leases', load: () => import('./commands/db/renew.ts') },
-      revoke: { summary: 'end credentials, and see that they are gone', load: () => import('./commands/db/revoke.ts') },
-      leases: {
+      'renew': { summary: 'lengthen leases', load: () => import('./commands/db/renew.ts') },
+      'revoke': {
+        summary: 'end credentials, and see that they are gone',
+        load: () => import('./commands/db/revoke.ts'),
+      },
+      'leases': {
         summary: 'which credentials live, the stuck ones first',
         load: () => import('./commands/db/leases.ts'),
       },
-      setup: { summary: 'roles, policies and logins from one file', load: () => import('./commands/db/setup.ts') },
+      'setup': { summary: 'roles, policies and logins from one file', load: () => import('./commands/db/setup.ts') },
+      'doctor': {
+        summary: 'what a role can do, whether it ends, and what was left behind',
+        load: () => import('./commands/db/doctor.ts'),
+      },
+      'rotate-root': {
+        summary: "the connection's own password, with proof and with a way back",
+        load: () => import('./commands/db/rotate-root.ts'),
+      },
     },
   },
   'hsm': {
