@@ -8,11 +8,13 @@ export interface Fields {
   readonly password: string;
   /** Undefined where no format wants it. */
   readonly target: DatabaseTarget | undefined;
+  /** The id of its lease, which is no secret, where that is asked for. */
+  readonly lease?: string;
 }
 
 /** Which variable holds what. */
 export type Source =
-  'username' | 'password' | 'host' | 'port' | 'database' | 'sslmode' | 'sslrootcert' | 'url' | 'jdbc-url';
+  'username' | 'password' | 'host' | 'port' | 'database' | 'sslmode' | 'sslrootcert' | 'url' | 'jdbc-url' | 'lease';
 export const SOURCES: readonly Source[] = [
   'username',
   'password',
@@ -23,6 +25,7 @@ export const SOURCES: readonly Source[] = [
   'sslrootcert',
   'url',
   'jdbc-url',
+  'lease',
 ];
 
 /** Variables by the names that programs look for. Those whose value is not known are left out. */
@@ -61,11 +64,11 @@ export type Mapping = Readonly<Record<string, Source>>;
 
 /** Whether a mapping can be filled only when it is known where the database is. */
 export const needsTarget = (mapping: Mapping): boolean =>
-  Object.values(mapping).some((source) => source !== 'username' && source !== 'password');
+  Object.values(mapping).some((source) => !['username', 'password', 'lease'].includes(source));
 
 /** The text of a credential; the caller drops it as soon as it is written. */
-export function fieldsOf({ username, password }: Credential, target: DatabaseTarget | undefined): Fields {
-  return { username, password: password.exposeText(), target };
+export function fieldsOf({ username, password, lease }: Credential, target: DatabaseTarget | undefined): Fields {
+  return { username, password: password.exposeText(), target, lease: lease.id };
 }
 
 /** The variables of a mapping. @throws QuorateError `usage` for a character that no variable can hold. */
@@ -81,7 +84,7 @@ export function variablesOf(fields: Fields, mapping: Mapping): ReadonlyMap<strin
 }
 
 function valueOf(fields: Fields, source: Source): string | undefined {
-  const { username, password, target } = fields;
+  const { username, password, target, lease } = fields;
   switch (source) {
     case 'username':
       return username;
@@ -101,6 +104,8 @@ function valueOf(fields: Fields, source: Source): string | undefined {
       return target === undefined ? undefined : urlOf(fields, target);
     case 'jdbc-url':
       return target === undefined ? undefined : jdbcUrl(target);
+    case 'lease':
+      return lease;
   }
 }
 

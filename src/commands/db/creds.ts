@@ -6,10 +6,12 @@ import type { Context } from '../../context.ts';
 import { isQuorateError, QuorateError } from '../../errors.ts';
 import { Secret } from '../../secret.ts';
 import type { Peer, Session } from '../../vault/peer.ts';
+import type { Mapping } from '../../broker/output/fields.ts';
 import type { Sink } from '../../broker/output/sink.ts';
 import { clusterOptions, loginOption } from '../cluster-options.ts';
 import { defineCommand, type OptionValues } from '../command.ts';
 import { logIn } from '../log-in.ts';
+import { maskInLog } from './mask.ts';
 import { checkMount, checkRole, defaultMapping, namedMapping, roleOptions, variableOptions } from './role-options.ts';
 
 const FORMATS = ['json', 'yaml', 'env', 'url', 'pgpass', 'my.cnf', 'github', 'gitlab', 'dotenv'] as const;
@@ -69,7 +71,7 @@ export const command = defineCommand({
         try {
           const text = await rendered(credential, target, format, mapping);
           try {
-            if (masked) await mask(context, credential, target);
+            if (masked) await maskInLog(context, credential, target);
             await sink.write(text);
           } finally {
             text.wipe();
@@ -158,7 +160,7 @@ async function rendered(
   credential: Credential,
   target: DatabaseTarget | undefined,
   format: Format,
-  mapping: Awaited<ReturnType<typeof namedMapping>>,
+  mapping: Mapping | undefined,
 ): Promise<Secret> {
   if (format === 'json' || format === 'yaml') {
     const { username, password, lease } = credential;
@@ -180,24 +182,10 @@ async function rendered(
     import('../../broker/output/formats.ts'),
     import('../../broker/output/fields.ts'),
   ]);
-  const names = mapping ?? (target === undefined ? {} : await defaultMapping(target));
+  const login = mapping ?? (target === undefined ? {} : await defaultMapping(target));
+  // A later step revokes it by its id.
+  const names: Mapping = format === 'github' || format === 'gitlab' ? { ...login, QUORATE_LEASE: 'lease' } : login;
   return Secret.fromText(render(format, fieldsOf(credential, target), names));
-}
-
-/** To standard output, which the runner reads, before anything else is written. */
-async function mask(context: Context, credential: Credential, target: DatabaseTarget | undefined): Promise<void> {
-  const [{ githubMasks }, { encode, fieldsOf, urlOf }] = await Promise.all([
-    import('../../broker/output/formats.ts'),
-    import('../../broker/output/fields.ts'),
-  ]);
-  const fields = fieldsOf(credential, target);
-  const forms = [fields.password, encode(fields.password), ...(target === undefined ? [] : [urlOf(fields, target)])];
-  const lines = Secret.fromText(githubMasks(forms));
-  try {
-    await (await context.secretOutput(1, { terminal: true })).write(lines);
-  } finally {
-    lines.wipe();
-  }
 }
 
 async function issueOnce(

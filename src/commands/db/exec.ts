@@ -38,6 +38,7 @@ const options = {
   'revoke-timeout': { value: 'TIME', description: 'how long to go on trying to revoke it (default: 1m)' },
   'prove': { description: 'ask the database too: the login is refused, and an open session was ended' },
   'receipt': { value: 'FILE', description: 'write what happened to this new file, as JSON' },
+  'mask': { description: "tell GitHub's runner first to strike the password out of the job's log" },
   'keep-token': { description: 'leave BAO_TOKEN and VAULT_TOKEN in the environment of the program' },
   ...clusterOptions,
   ...loginOption,
@@ -181,6 +182,7 @@ interface JobParts {
 
 async function startJob(context: Context, parts: JobParts): Promise<Job> {
   const { values, words, credential, target, named, descriptor, folder } = parts;
+  if (values.mask === true) await (await import('./mask.ts')).maskInLog(context, credential, target);
   const fields = fieldsOf(credential, target);
   let variables: ReadonlyMap<string, string>;
   if (values.file !== undefined && folder !== undefined) {

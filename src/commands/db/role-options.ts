@@ -18,7 +18,7 @@ export const variableOptions = {
   env: {
     value: 'NAME=FIELD',
     repeat: true,
-    description: 'one variable of your own: username, password, host, port, database, url, jdbc-url, sslmode',
+    description: 'one variable of your own: username, password, host, port, database, url, jdbc-url, sslmode, lease',
   },
   target: {
     value: 'URL',

@@ -1,0 +1,218 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Receipt } from '../../src/broker/exec/receipt.ts';
+import { renderYaml } from '../../src/document.ts';
+import { setupOf, sharedBroker } from '../support/broker.ts';
+import { callPeer, temporaryFolder } from '../support/cluster.ts';
+import { makeIssuer, startGithub } from '../support/issuer.ts';
+import { MAIN } from '../support/quorate.ts';
+import { waitUntil } from '../support/wait.ts';
+import { type ActionRun, readAction, runAction } from './runner.ts';
+
+const shared = sharedBroker({ engine: 'postgresql' });
+const ISSUER = 'https://token.actions.githubusercontent.com';
+const AUDIENCE = 'https://vault.example';
+const issuer = makeIssuer();
+let folder = '';
+let job: Readonly<Record<string, string>> = {};
+let common: Readonly<Record<string, string>> = {};
+
+const run = (
+  inputs: Readonly<Record<string, string>>,
+  more: { readonly env?: Readonly<Record<string, string>>; readonly onStart?: (pid: number) => void } = {},
+): Promise<ActionRun> =>
+  runAction(
+    { ...common, ...inputs },
+    { ...more, cwd: folder, env: { ...job, ...more.env }, path: join(folder, 'bin') },
+  );
+
+/** Options in one word each; what follows `=` may be anything. */
+const OPTION =
+  /^--(?:(?:address|ca|login|mount|target|preset|env|receipt|format|output|idempotency-key)=[^]*|mask|prove)$/;
+
+/** Logins of this setup that are left in the database. */
+const left = async (): Promise<number> =>
+  (await shared().database.sql("SELECT 1 FROM pg_roles WHERE rolname LIKE 'app-%'")).length;
+
+beforeAll(async () => {
+  const broker = shared();
+  folder = await temporaryFolder();
+  await writeFile(join(broker.folder, 'issuer.pem'), issuer.publicKey);
+  const login = {
+    'name': 'ci',
+    'method': 'jwt',
+    'issuer': ISSUER,
+    'public-keys': 'issuer.pem',
+    'audience': AUDIENCE,
+    'claims': { repository: 'octo/app', ref: ['refs/heads/main'] },
+    'roles': ['read'],
+  };
+  const setup = { ...setupOf({ engine: 'postgresql' }, broker.proxy.port, broker.folder), login: [login] };
+  await writeFile(join(broker.folder, 'jwt.yaml'), renderYaml(setup));
+  const applied = await broker.run(['db', 'setup', 'jwt.yaml', '--yes'], broker.root);
+  if (applied.status !== 0) throw new Error(applied.stderr);
+  await mkdir(join(folder, 'bin'));
+  const program = `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`;
+  await writeFile(join(folder, 'bin/quorate'), program, { mode: 0o755 });
+  const github = await startGithub((aud) =>
+    issuer.token({
+      iss: ISSUER,
+      aud,
+      sub: 'repo:octo/app:ref:refs/heads/main',
+      repository: 'octo/app',
+      ref: 'refs/heads/main',
+    }),
+  );
+  job = github.env;
+  const { cluster } = broker.live;
+  common = {
+    'address': cluster.peers[0]?.address ?? '',
+    'ca': cluster.caFile,
+    'audience': AUDIENCE,
+    'login-role': 'ci',
+  };
+}, 180_000);
+
+describe('db setup with a login by signed tokens', () => {
+  it('finds whoever is let in besides, and mends it', async () => {
+    const { root, live } = shared();
+    const check = () => shared().run(['db', 'setup', 'jwt.yaml', '--check'], root);
+    const post = (path: string, body: unknown) =>
+      callPeer(live.cluster, 0, 'POST', path, { token: live.rootToken, body });
+    expect((await check()).status).toBe(0);
+    const more = [issuer.publicKey, makeIssuer().publicKey];
+    expect((await post('auth/jwt/config', { bound_issuer: ISSUER, jwt_validation_pubkeys: more })).status).toBe(204);
+    const role = { role_type: 'jwt', user_claim: 'sub', bound_audiences: [AUDIENCE] };
+    expect((await post('auth/jwt/role/ci', { ...role, bound_claims: { repository: 'evil/app' } })).status).toBe(204);
+    const found = await check();
+    expect(found.status).toBe(5);
+    expect(found.stderr).toContain('jwt_validation_pubkeys');
+    expect(found.stderr).toContain('evil/app');
+    expect((await shared().run(['db', 'setup', 'jwt.yaml', '--yes'], root)).status).toBe(0);
+    expect((await check()).status).toBe(0);
+  });
+});
+
+describe('the action with a script', () => {
+  it('runs it with a login of its own, masked, and revokes that with proof', async () => {
+    const script =
+      'psql -X -A -t -c "SELECT session_user" > who\nenv > env\necho "password: $PGPASSWORD"\nfalse | true';
+    const { status, log, raw, outputs, env } = await run({ role: 'read', prove: 'true', run: script });
+    // As in a step of one's own: -eo pipefail.
+    expect(status, log).toBe(1);
+    const receipt = JSON.parse(await readFile(outputs['receipt'] ?? '', 'utf8')) as Receipt;
+    expect(receipt).toMatchObject({ proved: true, proof: { lease: 'gone', database: { login: 'refused' } } });
+    expect((await readFile(join(folder, 'who'), 'utf8')).trim()).toBe(receipt.username);
+    const [, password = 'none'] = /^PGPASSWORD=(.*)$/m.exec(await readFile(join(folder, 'env'), 'utf8')) ?? [];
+    expect(raw).toContain(`password: ${password}`);
+    expect(log).toContain('password: ***');
+    expect(log).not.toContain(password);
+    expect(await readFile(join(folder, 'env'), 'utf8')).not.toMatch(/^INPUT_/m);
+    expect(env).toEqual({});
+    expect(await left()).toBe(0);
+  });
+
+  it('revokes when the job is cancelled', async () => {
+    let pid = 0;
+    const started = run(
+      { role: 'read', run: 'echo > begun; exec sleep 300' },
+      {
+        onStart: (step) => {
+          pid = step;
+        },
+      },
+    );
+    await waitUntil('the script runs', () =>
+      readFile(join(folder, 'begun')).then(
+        () => true,
+        () => false,
+      ),
+    );
+    // The runner's own way: first this, to the process that it started.
+    process.kill(pid, 'SIGINT');
+    const { status } = await started;
+    expect(status).toBe(130);
+    expect(await left()).toBe(0);
+  });
+
+  it('has the status of quorate where the login is refused', async () => {
+    const { status, raw } = await run({ role: 'read', run: 'echo ran', audience: 'https://other.example' });
+    expect([status, raw.includes('ran\n')]).toEqual([125, false]);
+    expect(raw).toContain('login-audience');
+  });
+});
+
+describe('the action without a script', () => {
+  it('exports a login to the later steps, masked first, which a last step revokes', async () => {
+    const first = await run({ role: 'read', env: 'APP_USER=username\nAPP_PASSWORD=password\n', preset: 'pg\nurl' });
+    expect(first.status, first.log).toBe(0);
+    const { APP_USER: user = '', APP_PASSWORD: password = '' } = first.env;
+    expect(first.env).toMatchObject({ PGUSER: user, PGPASSWORD: password, QUORATE_LEASE: first.outputs['lease'] });
+    expect(first.env['DATABASE_URL']).toContain(user);
+    expect(first.raw).toContain(`::add-mask::${password}`);
+    expect(first.log).not.toContain(password);
+    expect(await shared().database.canLogIn({ user, password })).toBe(true);
+    const last = await run({ revoke: first.outputs['lease'] ?? '' }, { env: first.env });
+    expect(last.status, last.log).toBe(0);
+    expect(await left()).toBe(0);
+    expect(await shared().database.canLogIn({ user, password })).toBe(false);
+  });
+
+  it('writes other formats to a file of mode 0600', async () => {
+    const { status, log, outputs } = await run({ role: 'read', format: 'pgpass', output: 'login.pgpass' });
+    expect(status, log).toBe(0);
+    expect((await stat(join(folder, 'login.pgpass'))).mode & 0o777).toBe(0o600);
+    expect(outputs['lease']).toBe('');
+    expect((await run({ role: 'read', format: 'pgpass' })).status).toBe(1);
+    const { live } = shared();
+    await callPeer(live.cluster, 0, 'PUT', 'sys/leases/revoke-prefix/database/creds/read', {
+      token: live.rootToken,
+      body: { sync: true },
+    });
+  });
+});
+
+describe('hostile inputs', () => {
+  const HOSTILE = [
+    `$(touch pwned)\`touch pwned\`"; touch pwned; '; touch pwned; " * ~ $HOME \${{ github.token }}`,
+    'x\ntouch pwned\n',
+    '--help',
+    'x,file=/etc/passwd',
+  ];
+  const inputs = Object.keys(readAction().inputs).filter((name) => name !== 'run' && name !== 'version');
+
+  it.each(inputs)('are one word, or refused, in %s', async (input) => {
+    // In place of quorate, something that keeps the words it was given.
+    const path = await temporaryFolder();
+    await writeFile(join(path, 'quorate'), '#!/bin/sh\nprintf "%s\\0" "$@" > "$KEEP"\n', { mode: 0o755 });
+    const modes = [{ run: 'true' }, {}, ...(input === 'revoke' ? [] : [{ revoke: 'database/creds/read/x' }])];
+    for (const [index, value] of HOSTILE.entries()) {
+      for (const [mode, more] of modes.entries()) {
+        const KEEP = join(path, `words-${index.toString()}-${mode.toString()}`);
+        const given = { ...common, role: 'read', ...more, [input]: value };
+        const ended = await runAction(given, { cwd: path, env: { KEEP }, path });
+        expect(existsSync(join(path, 'pwned'))).toBe(false);
+        if (!existsSync(KEEP)) {
+          expect(ended.status).toBe(1);
+          continue;
+        }
+        const words = readFileSync(KEEP, 'utf8').split('\0').slice(0, -1);
+        const end = words.indexOf('--');
+        const own = words.slice(3, end === -1 ? undefined : end);
+        for (const word of own) expect(word).toMatch(OPTION);
+        expect(words[2]).toBe(
+          input === 'role' && mode < 2 ? value : input === 'revoke' ? value : (more.revoke ?? 'read'),
+        );
+        expect(words[2]).not.toMatch(/^-/);
+      }
+    }
+  });
+
+  it('name nothing else on the server', async () => {
+    const { status, log } = await run({ role: '../../sys/seal-status', run: 'true' });
+    expect(status).toBe(125);
+    expect(log).toContain('a role is named with');
+  });
+});
