@@ -70,7 +70,8 @@ async function chosenCluster(
     const { name, cluster } = chooseCluster(config, choice.cluster);
     const peers = choosePeers(cluster.peers, choice.peer);
     const auth = choice.auth ?? cluster.auth;
-    const settings = peers.map((peer) => ({ ...settingsOf(peer, cluster, env), ...certificateOf(auth) }));
+    const home = homeOf(choice);
+    const settings = peers.map((peer) => ({ ...settingsOf(peer, cluster, env), ...certificateOf(auth), ...home }));
     return { name, policy, auth, config: cluster, peers: settings.map(connectPeer) };
   }
   const settings = settingsFromEnvironment(env);
@@ -98,7 +99,12 @@ function flags(choice: ClusterChoice, cwd: string): Partial<PeerSettings> {
     ...(choice.ca === undefined ? {} : { ca: resolve(cwd, choice.ca) }),
     ...(choice.pin === undefined ? {} : { pin: choice.pin }),
     ...(choice.auth === undefined ? {} : certificateOf(choice.auth)),
+    ...homeOf(choice),
   };
+}
+
+function homeOf({ homeNamespace }: ClusterChoice): Pick<PeerSettings, 'namespace'> {
+  return homeNamespace === undefined ? {} : { namespace: homeNamespace };
 }
 
 /** A login by certificate is good only with connections that show it, renewals too. */

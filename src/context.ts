@@ -53,6 +53,8 @@ export interface ClusterChoice {
   readonly pin?: string;
   /** A namespace with a seal of its own, from the root on. */
   readonly namespace?: string;
+  /** Where logins are made and paths start, in place of what `quorate.yaml` or the environment says. */
+  readonly homeNamespace?: string;
   /** How to log in, in place of what `quorate.yaml` says of the cluster: as `parseLogin` reads it, or read already. */
   readonly login?: string;
   readonly auth?: AuthSettings;

@@ -100,6 +100,11 @@ function noStore({ mount }: VersionedPlace): QuorateError {
 
 function refusal(what: string, path: string, reply: Reply): QuorateError {
   const said = reply.errors.length === 0 ? '' : `: ${reply.errors.join('; ')}`;
+  if (reply.status >= 500 && reply.errors.some((line) => /not active|no active|leader|standby/i.test(line))) {
+    return new QuorateError('not-ready', `the server knows no leader to ${what} ${path}${said}`, {
+      hint: 'The cluster elects one within seconds, unless too many of its peers are away: quorate status.',
+    });
+  }
   return reply.status === 403
     ? new QuorateError('denied', `this login may not ${what} ${path}`, {
         hint: `Its policy needs create, read and update on ${path}.`,

@@ -124,6 +124,8 @@ export const ROWS: readonly Row[] = [
   row('shares refresh', 'treasury', '--node', 'south', '--home', 'home'),
   row('shares refresh', 'treasury'),
   row('node boot', 'treasury', '--node', 'south', '--home', 'home', '--wait', '0', '--exec', '--', '/bin/true'),
+  row('node boot', 'treasury', '--node', 'south', '--signing-key', 'south=TOKEN', '--exec', '--', '/bin/true'),
+  row('node boot', 'treasury', '--login', 'approle,role-id=TOKEN', '--exec', '--', '/bin/true'),
   row('node boot', 'treasury', '--node', 'TOKEN', '--acknowledgements', 'share', '--exec', '--', '/bin/true'),
   row('hsm tokens', '--module', 'share'),
   row('hsm tokens', '--module', 'SHARE'),

@@ -25,7 +25,7 @@ export const loginOption = {
 
 /** The part of a command's values that chooses servers. */
 export function clusterChoice(values: ClusterChoice): ClusterChoice {
-  const { cluster, peer, address, ca, pin, namespace, login } = values;
+  const { cluster, peer, address, ca, pin, namespace, homeNamespace, login } = values;
   return {
     ...(cluster === undefined ? {} : { cluster }),
     ...(peer === undefined ? {} : { peer }),
@@ -33,6 +33,7 @@ export function clusterChoice(values: ClusterChoice): ClusterChoice {
     ...(ca === undefined ? {} : { ca }),
     ...(pin === undefined ? {} : { pin }),
     ...(namespace === undefined ? {} : { namespace }),
+    ...(homeNamespace === undefined ? {} : { homeNamespace }),
     ...(login === undefined ? {} : { login }),
   };
 }

@@ -24,6 +24,8 @@ export async function applyChanges(session: Session, changes: readonly Change[],
   const { also, signal } = options;
   for (const change of changes) {
     const { resource, state } = change;
+    // Two things that are set up together may share a mount: what was made meanwhile is not made again.
+    if (resource.kind === 'mount' && (await findChange(session, resource, signal)).state === 'same') continue;
     const more = also?.(resource);
     if (state === 'same' && more?.again !== true) continue;
     await writeOnce(session, resource.path, { ...resource.data, ...more?.data }, signal);

@@ -69,12 +69,24 @@ function schemeOf(key: KeyObject): SigningScheme {
   throw unusable();
 }
 
-function parse(key: PinnedKey): { readonly scheme: SigningScheme; readonly public: KeyObject } | undefined {
+interface ParsedKey {
+  readonly scheme: SigningScheme;
+  readonly public: KeyObject;
+}
+
+/** A wallet has few keys and many statements: each is parsed once. */
+const parsedKeys = new Map<PinnedKey, ParsedKey>();
+
+function parse(key: PinnedKey): ParsedKey | undefined {
+  const known = parsedKeys.get(key);
+  if (known !== undefined) return known;
   const parsed = parseRawKey(key, RAW_LENGTH);
   if (parsed === undefined) return undefined;
   try {
     const der = Buffer.concat([SPKI_HEAD[parsed.scheme], parsed.raw]);
-    return { scheme: parsed.scheme, public: createPublicKey({ key: der, format: 'der', type: 'spki' }) };
+    const made = { scheme: parsed.scheme, public: createPublicKey({ key: der, format: 'der', type: 'spki' }) };
+    parsedKeys.set(key, made);
+    return made;
   } catch {
     return undefined; // not a point of the curve
   }

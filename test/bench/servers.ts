@@ -13,6 +13,7 @@ export interface BenchCluster {
   readonly folder: string;
   /** Hexadecimal; as many as the threshold. */
   readonly shares: readonly string[];
+  readonly rootToken: string;
   /** Restarts every peer: all are sealed then, and know that they are initialised. */
   readonly seal: () => Promise<void>;
   readonly close: () => Promise<void>;
@@ -51,6 +52,7 @@ export async function startServers({
   try {
     const reply = await ask(0, 'PUT', 'sys/init', { secret_shares: count, secret_threshold: count });
     const shares = at(reply.body, 'keys') as readonly string[];
+    const rootToken = String(at(reply.body, 'root_token'));
     for (const index of cluster.peers.keys()) {
       await waitUntil('the peer is initialised', async () => {
         return at((await ask(index, 'GET', 'sys/seal-status')).body, 'initialized') === true;
@@ -58,7 +60,7 @@ export async function startServers({
       for (const key of shares) await ask(index, 'PUT', 'sys/unseal', { key });
     }
     await everywhere('is unsealed', 'sealed', false);
-    return { cluster, bao, folder, shares, seal, close };
+    return { cluster, bao, folder, shares, rootToken, seal, close };
   } catch (error) {
     await close();
     throw error;

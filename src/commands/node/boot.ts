@@ -8,7 +8,18 @@ import { publishedSchema } from '../../shares/epochs.ts';
 import { becomeProgram, findProgram, handOverBytes, memoryFolderOf } from '../../shares/hand-over.ts';
 import { defineCommand } from '../command.ts';
 import { wholeNumber } from '../shares/put.ts';
-import { knownWallet, type KnownWallet, nodeOptions, openNode, walletOptions } from '../shares/wallet.ts';
+import { clusterChoice } from '../cluster-options.ts';
+import {
+  knownWallet,
+  type KnownWallet,
+  nodeOf,
+  nodeOptions,
+  openNode,
+  type OpenNode,
+  placeOf,
+  walletOptions,
+} from '../shares/wallet.ts';
+import { givenOptions, givenWallet } from './given-wallet.ts';
 
 const WAIT_SECONDS = 300;
 const FIRST_PAUSE = 500;
@@ -24,6 +35,7 @@ export const command = defineCommand({
   options: {
     ...nodeOptions,
     ...walletOptions,
+    ...givenOptions,
     'exec': { description: `become the program after --, which finds the shares as JSON on descriptor 3` },
     'output': {
       value: 'FILE',
@@ -55,13 +67,14 @@ export const command = defineCommand({
     const found = exec ? findProgram(file, context.env['PATH'] ?? '') : undefined;
     const output = values.output === undefined ? undefined : resolve(context.cwd, values.output);
     if (output !== undefined) memoryFolderOf(output);
-    const known = await knownWallet(context, name, values);
+    const known = givenWallet(context, name, values) ?? (await knownWallet(context, name, values));
+    const node = nodeOf(context, values.node);
     const deadline =
       Date.now() + 1000 * (values.wait === undefined ? WAIT_SECONDS : wholeNumber(values.wait, '--wait', 0));
     const missing = await missingState(context, values);
-    const boot = await patiently(context, deadline, () => bootOnce(context, known, values, missing));
-    report(context, exec, { wallet: name, node: values.node ?? '' }, boot);
-    const bytes = handOverBytes(name, values.node ?? '', boot.shares);
+    const boot = await patiently(context, deadline, booting(context, known, values, missing));
+    report(context, exec, { wallet: name, node }, boot);
+    const bytes = handOverBytes(name, node, boot.shares);
     for (const { share } of boot.shares) share.fill(0);
     try {
       if (output !== undefined) await writeExclusive(output, bytes);
@@ -74,18 +87,56 @@ export const command = defineCommand({
   },
 });
 
-async function bootOnce(
+/** One attempt after the other with one login, which may be good for one use: only the first makes it. */
+function booting(
   context: Context,
   known: KnownWallet,
   values: { readonly node?: string; readonly home?: string },
   missing: MissingState,
-): Promise<Boot> {
-  const { node, close } = await openNode(context, known, values);
-  try {
-    return await bootNode(known.wallet, node, missing);
-  } finally {
-    close();
+): () => Promise<Boot> {
+  let opened: OpenNode | undefined;
+  const once = async (): Promise<Boot> => {
+    opened ??= await openNode(context, known, values);
+    return bootNode(known.wallet, opened.node, missing);
+  };
+  return async () => {
+    const old = opened !== undefined;
+    let boot: Boot;
+    try {
+      boot = await once();
+    } catch (error) {
+      if (mayPass(error) && opened !== undefined) {
+        opened.moveOn();
+        throw error;
+      }
+      // Where nobody could log in, one server may be sealed and another not initialised: say what is so everywhere.
+      if (isQuorateError(error, 'sealed')) throw (await notInitialised(context, known, values)) ?? error;
+      if (!old || !isQuorateError(error, 'denied')) throw error;
+      // The login has expired while the server was away.
+      opened?.close();
+      opened = undefined;
+      boot = await once();
+    }
+    opened?.close();
+    return boot;
+  };
+}
+
+/** Such a server says that it is sealed. */
+async function notInitialised(
+  context: Context,
+  known: KnownWallet,
+  values: { readonly node?: string },
+): Promise<QuorateError | undefined> {
+  const { peers } = await context.cluster(clusterChoice(placeOf(known, nodeOf(context, values.node)).choice));
+  const { signal } = context;
+  const states = await Promise.all(peers.map((peer) => peer.sealStatus({ signal }).catch(() => undefined)));
+  if (!states.some((state) => state !== undefined) || states.some((state) => state?.initialised === true)) {
+    return undefined;
   }
+  return new QuorateError('not-initialised', 'the server of this node is not initialised', {
+    hint: 'quorate init initialises it. Is the address right, and has nobody wiped its storage?',
+  });
 }
 
 /** Tries again while the server is sealed, not ready or away, with pauses of random length: a fleet does not stampede. */

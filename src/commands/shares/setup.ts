@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Context } from '../../context.ts';
-import { EXIT } from '../../errors.ts';
+import { EXIT, QuorateError } from '../../errors.ts';
 import { readText } from '../../files.ts';
 import { applyChanges } from '../../setup/apply.ts';
 import { type Change, findChanges } from '../../setup/changes.ts';
@@ -9,14 +9,7 @@ import type { Session } from '../../vault/peer.ts';
 import { agree, changeLines, changesSummary } from '../changes.ts';
 import { defineCommand } from '../command.ts';
 import { sharedRootLines } from './topology.ts';
-import {
-  describedNode,
-  type KnownWallet,
-  knownWallet,
-  type NodeSession,
-  openSession,
-  walletOptions,
-} from './wallet.ts';
+import { type DescribedWallet, knownWallet, type NodeSession, openSession, placeOf, walletOptions } from './wallet.ts';
 
 interface Found {
   readonly node: string;
@@ -44,7 +37,7 @@ export const command = defineCommand({
   async run(context, values, [name = '']) {
     const known = await knownWallet(context, name, values);
     const nodes = values.node ?? Object.keys(known.config.nodes);
-    for (const node of nodes) describedNode(known, node);
+    for (const node of nodes) placeOf(known, node);
     const opened: { readonly node: string; readonly at: NodeSession }[] = [];
     try {
       for (const node of nodes) opened.push({ node, at: await openSession(context, known, node, 'operator') });
@@ -93,11 +86,12 @@ export const command = defineCommand({
 
 async function changesOf(
   context: Context,
-  known: KnownWallet,
+  known: DescribedWallet,
   node: string,
   session: Session,
 ): Promise<readonly Change[]> {
-  const described = describedNode(known, node);
+  const described = known.config.nodes[node];
+  if (described === undefined) throw new QuorateError('bug', 'a node without its description');
   const { role } = described;
   const folder = (await context.config())?.folder ?? context.cwd;
   const pem = role?.method === 'cert' ? await readText(resolve(folder, role.certificate)) : undefined;
@@ -115,7 +109,7 @@ function show(context: Context, found: readonly Found[]): void {
 /** An address may one day belong to another cluster; its id does not. */
 async function unpinned(
   context: Context,
-  { config }: KnownWallet,
+  { config }: DescribedWallet,
   ids: ReadonlyMap<string, string>,
 ): Promise<string[]> {
   const clusters = (await context.config())?.clusters ?? {};

@@ -24,7 +24,7 @@ export const command = defineCommand({
     const { reached, shared, close } = await openStores(context, known);
     try {
       const stores = await Promise.all(reached.map(seenStore));
-      const findings = await verifyWallet(known.wallet, stores, publicChecker(context, known.config.verifier));
+      const findings = await verifyWallet(known.wallet, stores, publicChecker(context, known.verifier));
       context.output.result({ wallet: name, findings, sharedRoot: shared }, () => [
         ...findingLines(context, findings),
         ...sharedRootLines(shared),

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
+import type { AuthSettings } from '../../auth.ts';
 import type { WalletConfig } from '../../config.ts';
-import type { Context } from '../../context.ts';
+import type { ClusterChoice, Context } from '../../context.ts';
 import { QuorateError } from '../../errors.ts';
 import type { Wallet } from '../../shares/epochs.ts';
 import type { Node, NodeStore } from '../../shares/ports.ts';
@@ -11,11 +12,24 @@ import { refuseSamePlace, refuseSharedRoot, type SharedRoot, sharedClusters, sha
 /** A wallet as quorate.yaml describes it, and as its statements are checked against it. */
 export interface KnownWallet {
   readonly wallet: Wallet;
-  readonly config: WalletConfig;
+  /** Where the nodes keep their shares: those of them that are known. */
+  readonly places: ReadonlyMap<string, Place>;
+  /** A program that checks public commitments of schemes that are not known here. */
+  readonly verifier?: string;
   /** Nodes that share a cluster, where that is accepted. */
   readonly shared: SharedRoot;
   /** The same with what the clusters say of themselves. @throws QuorateError `policy` where it is not accepted. */
   readonly sharedBy: (ids: ReadonlyMap<string, string>) => SharedRoot;
+}
+
+/** Where a node keeps its share, and how to get there. */
+export interface Place extends Pick<WalletConfig['nodes'][string], 'mount'> {
+  readonly choice: ClusterChoice;
+  /** In which it is, and the node's login too; an operator's login is the cluster's. */
+  readonly namespace?: string;
+  readonly auth?: AuthSettings;
+  /** The id that the cluster must have. */
+  readonly clusterId?: string;
 }
 
 /** The option of every command that reads a wallet from quorate.yaml. */
@@ -27,11 +41,19 @@ export const walletOptions = {
 
 /** The options of what runs on a node. */
 export const nodeOptions = {
-  node: { value: 'NAME', description: 'which node of the wallet this machine is' },
-  home: { value: 'DIR', description: 'the folder of its keys and its state (default: /var/lib/quorate)' },
+  node: { value: 'NAME', description: 'which node of the wallet this machine is (QUORATE_NODE_NAME)' },
+  home: {
+    value: 'DIR',
+    description: 'the folder of its keys and its state (QUORATE_NODE_HOME; default: /var/lib/quorate)',
+  },
 } as const;
 
 const HOME = '/var/lib/quorate';
+
+/** A wallet, and the part of quorate.yaml that describes it. */
+export interface DescribedWallet extends KnownWallet {
+  readonly config: WalletConfig;
+}
 
 /**
  * @throws QuorateError `usage` when quorate.yaml has no such wallet; `policy` where nodes share a place, or a cluster
@@ -41,7 +63,7 @@ export async function knownWallet(
   context: Context,
   name: string,
   values: { readonly 'accept-shared-root'?: boolean } = {},
-): Promise<KnownWallet> {
+): Promise<DescribedWallet> {
   const config = await context.config();
   const found = config?.wallets[name];
   if (found === undefined) {
@@ -60,20 +82,30 @@ export async function knownWallet(
   const shared = sharedBy(new Map());
   refuseSamePlace(name, found, clusters);
   const nodes = new Map(Object.entries(found.nodes).map(([node, { 'signing-key': key }]) => [node, key]));
-  return { wallet: { name, threshold: found.threshold, nodes }, config: found, shared, sharedBy };
+  const places = new Map(
+    Object.entries(found.nodes).map(([node, { cluster, namespace, mount, auth }]): [string, Place] => {
+      const pinned = clusters[cluster]?.['cluster-id'];
+      const inside = namespace === undefined ? {} : { namespace };
+      const id = pinned === undefined ? {} : { clusterId: pinned };
+      return [node, { choice: { cluster }, mount, ...inside, ...id, ...(auth === undefined ? {} : { auth }) }];
+    }),
+  );
+  const { verifier } = found;
+  const wallet = { name, threshold: found.threshold, nodes };
+  return { wallet, places, config: found, shared, sharedBy, ...(verifier === undefined ? {} : { verifier }) };
 }
 
 /** The folder of a node's own files. */
 export function homeOf(context: Context, home: string | undefined): string {
-  return resolve(context.cwd, home ?? HOME);
+  return resolve(context.cwd, home ?? context.env['QUORATE_NODE_HOME'] ?? HOME);
 }
 
-/** A node of the wallet as quorate.yaml describes it. @throws QuorateError `usage` (no such node). */
-export function describedNode({ wallet, config }: KnownWallet, node: string): WalletConfig['nodes'][string] {
-  const described = Object.hasOwn(config.nodes, node) ? config.nodes[node] : undefined;
-  if (described !== undefined) return described;
+/** Where a node of the wallet keeps its share. @throws QuorateError `usage` (no such node). */
+export function placeOf({ wallet, places }: KnownWallet, node: string): Place {
+  const place = places.get(node);
+  if (place !== undefined) return place;
   throw new QuorateError('usage', `${wallet.name} has no node of that name`, {
-    hint: `It has: ${Object.keys(config.nodes).join(', ')}.`,
+    hint: `It has: ${[...wallet.nodes.keys()].join(', ')}.`,
   });
 }
 
@@ -81,6 +113,8 @@ export function describedNode({ wallet, config }: KnownWallet, node: string): Wa
 export interface NodeSession {
   /** In the node's namespace. */
   readonly session: Session;
+  /** The same login at the cluster's next peer, in turn; where there is only one, at that. */
+  readonly next: () => Session;
   /** What the cluster calls itself; undefined where nobody asked. */
   readonly clusterId?: string;
   readonly close: () => void;
@@ -97,21 +131,33 @@ export async function openSession(
   node: string,
   as: 'node' | 'operator',
 ): Promise<NodeSession> {
-  const { cluster, namespace, auth } = describedNode(known, node);
-  const pinned = (await context.config())?.clusters[cluster]?.['cluster-id'];
-  const { login } = await logIn(context, { cluster }, { unchecked: true, ...(as === 'node' && auth ? { auth } : {}) });
+  const { choice, namespace, auth, clusterId: pinned } = placeOf(known, node);
+  const { login, peers } =
+    as === 'operator'
+      ? await logIn(context, choice, { unchecked: true })
+      : await logIn(context, namespace === undefined ? choice : { ...choice, homeNamespace: namespace }, {
+          unchecked: true,
+          ...(auth === undefined ? {} : { auth }),
+        });
   const close = (): void => {
     login.session.close();
   };
   try {
     const clusterId = as === 'operator' || pinned !== undefined ? await clusterIdOf(context, login.session) : undefined;
     if (pinned !== undefined && clusterId?.toLowerCase() !== pinned.toLowerCase()) {
-      throw new QuorateError('cluster-mismatch', `${cluster} is not the cluster whose id is pinned`, {
+      throw new QuorateError('cluster-mismatch', `the cluster of ${node} is not the one whose id is pinned`, {
         hint: 'Do not go on: it was replaced, or somebody is in between. cluster-id in quorate.yaml has the right one.',
       });
     }
-    const session = namespace === undefined ? login.session : login.session.inNamespace(namespace);
-    return { session, ...(clusterId === undefined ? {} : { clusterId }), close };
+    const elsewhere = as === 'operator' && namespace !== undefined;
+    const inside = (session: Session): Session => (elsewhere ? session.inNamespace(namespace) : session);
+    let turn = 0;
+    const next = (): Session => {
+      turn += 1;
+      const peer = peers[turn % peers.length];
+      return inside(peer === undefined ? login.session : login.session.at(peer));
+    };
+    return { session: inside(login.session), next, ...(clusterId === undefined ? {} : { clusterId }), close };
   } catch (error) {
     close();
     throw error;
@@ -131,8 +177,23 @@ export async function openStore(
 ): Promise<NodeSession & { readonly store: NodeStore }> {
   const opened = await openSession(context, known, node, as);
   const { kvStore } = await import('../../shares/kv-store.ts');
-  const { mount } = describedNode(known, node);
+  const { mount } = placeOf(known, node);
   return { ...opened, store: kvStore(opened.session, mount, known.wallet.name, context.signal) };
+}
+
+/** Which node this machine is: the option, else QUORATE_NODE_NAME. @throws QuorateError `usage`. */
+export function nodeOf(context: Context, node: string | undefined): string {
+  const name = node ?? context.env['QUORATE_NODE_NAME'];
+  if (name !== undefined && name !== '') return name;
+  throw new QuorateError('usage', 'which node of the wallet is this? Say --node NAME, or set QUORATE_NODE_NAME');
+}
+
+/** This machine as a node. */
+export interface OpenNode {
+  readonly node: Node;
+  /** Goes on at another peer of the cluster, with the same login. */
+  readonly moveOn: () => void;
+  readonly close: () => void;
 }
 
 /**
@@ -143,9 +204,8 @@ export async function openNode(
   context: Context,
   known: KnownWallet,
   values: { readonly node?: string; readonly home?: string },
-): Promise<{ readonly node: Node; readonly close: () => void }> {
-  const name = values.node;
-  if (name === undefined) throw new QuorateError('usage', 'which node of the wallet is this? Say --node NAME');
+): Promise<OpenNode> {
+  const name = nodeOf(context, values.node);
   const home = homeOf(context, values.home);
   const { fileKeys, stateFile } = await import('../../shares/home.ts');
   const keys = await fileKeys(home, known.wallet.name);
@@ -156,6 +216,28 @@ export async function openNode(
     });
   }
   for (const line of sharedRootLines(known.shared)) context.output.warn(line);
-  const { store, close } = await openStore(context, known, name, 'node');
-  return { node: { name, store, state: stateFile(home, known.wallet.name), keys }, close };
+  const { store, next, close } = await openStore(context, known, name, 'node');
+  const { kvStore } = await import('../../shares/kv-store.ts');
+  const { mount } = placeOf(known, name);
+  const sessions: Session[] = [];
+  let current = store;
+  return {
+    node: {
+      name,
+      get store() {
+        return current;
+      },
+      state: stateFile(home, known.wallet.name),
+      keys,
+    },
+    moveOn: () => {
+      const session = next();
+      sessions.push(session);
+      current = kvStore(session, mount, known.wallet.name, context.signal);
+    },
+    close: () => {
+      for (const session of sessions) session.close();
+      close();
+    },
+  };
 }
