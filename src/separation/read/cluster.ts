@@ -4,7 +4,7 @@ import { EXPORT_FORMAT, type ExportedMount, type ExportedNamespace, type Separat
 import { readEntities, readGroups, readTokens } from './identity.ts';
 import { Reader } from './reader.ts';
 import { readRoles } from './roles.ts';
-import { type Answer, countOf, flagOf, isAnswer, pairsOf, textOf } from './values.ts';
+import { type Answer, countOf, flagOf, isAnswer, pairsOf, textOf, textsOf } from './values.ts';
 
 export interface ReadOptions {
   /** As `quorate.yaml` calls it. */
@@ -75,14 +75,13 @@ async function findNamespaces(reader: Reader, { flavour }: SealStatus, scope: st
   for (const parent of found) {
     // What is in a sealed one is not told.
     if (parent.seal !== null && reader.unread.some(({ namespace }) => namespace === parent.path)) continue;
-    const names = await reader.list(parent.path, 'sys/namespaces');
-    const children = await reader.each(names, async (name): Promise<Place> => {
+    const listed = (await reader.listAll(parent.path, 'sys/namespaces')) ?? {};
+    const info = isAnswer(listed['key_info']) ? listed['key_info'] : {};
+    const children = await reader.each(textsOf(listed, 'keys'), async (name): Promise<Place> => {
       const own = name.replace(/\/$/, '');
-      return {
-        path: `${parent.path}${own}/`,
-        id: `${parent.path}${own}/`,
-        seal: await sealOf(reader, parent.path, own),
-      };
+      const told = info[name];
+      const seal = await sealOf(reader, parent.path, own);
+      return { path: `${parent.path}${own}/`, id: isAnswer(told) ? textOf(told, 'id') : '', seal };
     });
     found.push(...children);
   }

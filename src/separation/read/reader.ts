@@ -30,8 +30,13 @@ export class Reader {
 
   /** The names below a path. */
   async list(namespace: string, path: string): Promise<readonly string[]> {
-    const answer = await this.#ask(namespace, path, { list: 'true' });
+    const answer = await this.listAll(namespace, path);
     return answer === undefined ? [] : textsOf(answer, 'keys');
+  }
+
+  /** The same with what the server says of each name, under `key_info`. */
+  async listAll(namespace: string, path: string): Promise<Answer | undefined> {
+    return this.#ask(namespace, path, { list: 'true' });
   }
 
   /** `read` of everything below a path that `list` names, those left out that went away meanwhile. */
