@@ -26,6 +26,8 @@ export interface Cluster {
   readonly peers: readonly Peer[];
   /** The namespace with a seal of its own in which the ceremony works. */
   readonly namespace?: string;
+  /** The namespace in which quorate.yaml has people log in, from the root on; the root where there is none. */
+  readonly home?: string;
   /** The namespaces with seals of their own that quorate.yaml names. */
   readonly namespaces?: readonly string[];
 }

@@ -9,6 +9,7 @@ import { madeUpCustodians } from './custodians.ts';
 import { formsOf, layDesk, rosterOf } from './desk.ts';
 import { at } from './http.ts';
 import { MAIN } from './quorate.ts';
+import { writeNamespacePolicy } from './namespaces.ts';
 import { ceremonyToken } from './quorum.ts';
 import { openTerminal, type TestTerminal } from './terminal.ts';
 import { waitUntil } from './wait.ts';
@@ -39,20 +40,36 @@ export interface Apart extends Desk {
   readonly crew: readonly MadeUpCustodian[];
 }
 
-/** Everybody's folders. The administrator's login has what ceremonies/init.yaml gives, and may issue tickets. */
-export async function layApart(live: LiveCluster, seal: 'shamir' | 'recovery' = 'shamir'): Promise<Apart> {
+export interface LayOptions {
+  readonly seal?: 'shamir' | 'recovery';
+  /** Whose shares these are: a namespace, and what the server calls it. */
+  readonly inside?: { readonly path: string; readonly id: string };
+}
+
+/**
+ * Everybody's folders. The administrator's login has what ceremonies/init.yaml gives, and may issue tickets; for a
+ * namespace also what the README says.
+ */
+export async function layApart(live: LiveCluster, { seal = 'shamir', inside }: LayOptions = {}): Promise<Apart> {
   const base = await temporaryFolder();
   const [desk, handover] = [join(base, 'desk'), join(base, 'desk', 'handover')];
   await mkdir(handover, { recursive: true });
   const crew = await madeUpCustodians('Alice', 'Bo', 'Cleo');
-  const plain = { ...rosterOf(live.shares, { cluster: CLUSTER, threshold: live.threshold }), seal };
+  const cluster = inside === undefined ? CLUSTER : `${CLUSTER}/${inside.path}`;
+  const clusterId = inside === undefined ? {} : { clusterId: inside.id };
+  const plain = { ...rosterOf(live.shares, { cluster, ...clusterId, threshold: live.threshold }), seal };
   const shares = plain.shares.map((one, index) => ({
     ...one,
     holder: crew[index]?.name ?? '',
     ssh: crew[index]?.sshFingerprint ?? '',
   }));
+  const roster = { ...plain, shares };
   const described = {
-    [CLUSTER]: { peers: addressesOf(live), ca: live.cluster.caFile, roster: { ...plain, shares } },
+    [CLUSTER]: {
+      peers: addressesOf(live),
+      ca: live.cluster.caFile,
+      ...(inside === undefined ? { roster } : { namespaces: [{ path: inside.path, roster }] }),
+    },
   };
   const people: Custodian[] = [];
   for (const [index, { name, gnupgHome, sshKeyFile }] of crew.entries()) {
@@ -65,7 +82,7 @@ export async function layApart(live: LiveCluster, seal: 'shamir' | 'recovery' = 
     people.push({ name, gnupgHome, sshKeyFile, home, share, shareFile });
   }
   await layDesk(desk, described);
-  await writeFile(join(desk, 'token'), await administratorToken(live), { mode: 0o600 });
+  await writeFile(join(desk, 'token'), await administratorToken(live, inside?.path), { mode: 0o600 });
   const config = await readFile(join(desk, 'quorate.yaml'), 'utf8');
   const auth = '    auth: { method: token-file, file: token }\n';
   await writeFile(
@@ -80,9 +97,10 @@ export async function layApart(live: LiveCluster, seal: 'shamir' | 'recovery' = 
 const addressesOf = ({ cluster }: LiveCluster): readonly { name: string; address: string }[] =>
   cluster.peers.map(({ name, address }) => ({ name, address }));
 
-async function administratorToken(live: LiveCluster): Promise<string> {
+async function administratorToken(live: LiveCluster, namespace?: string): Promise<string> {
   await ceremonyToken(live);
-  const body = { policies: ['ceremony', 'ceremony-tickets'], ttl: '1h' };
+  const inner = namespace === undefined ? [] : [await writeNamespacePolicy(live, namespace)];
+  const body = { policies: ['ceremony', 'ceremony-tickets', ...inner], ttl: '1h' };
   const leader = (await leaderIndex(live.cluster)) ?? 0;
   const reply = await callPeer(live.cluster, leader, 'POST', 'auth/token/create', { token: live.rootToken, body });
   return at(reply.body, 'auth', 'client_token') as string;
@@ -109,10 +127,14 @@ export async function writeScript(
   await writeFile(join(desk, name), renderYaml({ title: 'In a test', cluster: CLUSTER, ...script }));
 }
 
+const desks = new Map<string, TestTerminal>();
+
 /** The administrator's `quorate ARGS --apart handover`, in a terminal. */
 export function administrate({ desk, env = {} }: Desk, ...args: readonly string[]): TestTerminal {
   const command = [MAIN, ...args, '--apart', 'handover'];
-  return openTerminal(process.execPath, command, { cwd: desk, columns: 80, rows: 400, env });
+  const terminal = openTerminal(process.execPath, command, { cwd: desk, columns: 80, rows: 400, env });
+  desks.set(desk, terminal);
+  return terminal;
 }
 
 /** A custodian's `quorate ceremony join`, in a terminal of their own. */
@@ -122,7 +144,8 @@ export function joins(
   ...args: readonly string[]
 ): TestTerminal {
   const command = [MAIN, 'ceremony', 'join', invitation, '--as', name, '--key', sshKeyFile, ...args];
-  const env = { GNUPGHOME: gnupgHome };
+  // Nobody else's token in a home folder counts.
+  const env = { GNUPGHOME: gnupgHome, HOME: home };
   return openTerminal(process.execPath, command, { cwd: home, columns: 80, rows: 300, env });
 }
 
@@ -132,16 +155,27 @@ export interface Invited {
   readonly words: string;
 }
 
-/** The newest invitation for a step that is none of `seen`; it joins them. */
-export async function invitationTo({ handover }: Desk, step: string, seen: Set<string> = new Set()): Promise<Invited> {
+/** The newest invitation for a step that is none of `seen`; it joins them. Fails when the ceremony ends without one. */
+export async function invitationTo(
+  { handover, desk }: Desk,
+  step: string,
+  seen: Set<string> = new Set(),
+): Promise<Invited> {
+  const terminal = desks.get(desk);
+  let over = false;
+  void terminal?.exit.then(() => {
+    over = true;
+  });
   const found = await waitUntil(
     `there is an invitation for ${step}`,
     async () => {
+      const ended = over;
       const names = (await readdir(handover)).filter((one) => one.endsWith('.invitation') && one.includes(`-${step}-`));
       const dated = await Promise.all(
         names.map(async (name) => ({ file: join(handover, name), at: (await stat(join(handover, name))).mtimeMs })),
       );
       const [newest] = dated.filter(({ file }) => !seen.has(file)).sort((a, b) => b.at - a.at);
+      if (newest === undefined && ended) throw new Error(`no invitation for ${step}:\n${terminal?.screen() ?? ''}`);
       return newest === undefined ? false : newest.file;
     },
     60_000,

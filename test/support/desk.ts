@@ -51,17 +51,22 @@ export interface DeskCluster {
   readonly peers: readonly { readonly name: string; readonly address: string; readonly pin?: string }[];
   readonly ca?: string;
   readonly roster?: Roster;
+  /** Those with seals of their own. */
+  readonly namespaces?: readonly { readonly path: string; readonly roster: Roster }[];
 }
 
 /** Writes quorate.yaml, and the rosters beside it. */
 export async function layDesk(folder: string, clusters: Readonly<Record<string, DeskCluster>>): Promise<void> {
   const described: Record<string, unknown> = {};
-  for (const [name, { roster, peers, ca }] of Object.entries(clusters)) {
+  for (const [name, { roster, peers, ca, namespaces = [] }] of Object.entries(clusters)) {
     if (roster !== undefined) await writeFile(join(folder, `${name}.roster.yaml`), renderRoster(roster));
+    const inner = namespaces.map((one) => ({ ...one, file: `${name}.${one.path.replaceAll('/', '.')}.roster.yaml` }));
+    for (const one of inner) await writeFile(join(folder, one.file), renderRoster(one.roster));
     described[name] = {
       peers,
       ...(ca === undefined ? {} : { ca }),
       ...(roster === undefined ? {} : { roster: `${name}.roster.yaml` }),
+      ...(inner.length === 0 ? {} : { namespaces: inner.map(({ path, file }) => ({ path, roster: file })) }),
     };
   }
   await writeFile(join(folder, 'quorate.yaml'), renderYaml({ clusters: described }));

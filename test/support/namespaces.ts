@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { CeremonySetting } from '../../src/ceremony/engine.ts';
 import type { Roster } from '../../src/ceremony/roster/schema.ts';
 import { fingerprintShare } from '../../src/ceremony/share.ts';
@@ -37,6 +39,28 @@ export async function callSeal(
     namespace: parent,
     ...(options.body === undefined ? {} : { body: options.body }),
   });
+}
+
+const README = join(import.meta.dirname, '..', '..', 'README.md');
+
+/**
+ * Writes the policy that the README gives a login for ceremonies in a namespace that is not root: there it is for
+ * `team/a`. @returns its name.
+ */
+export async function writeNamespacePolicy({ cluster, rootToken }: LiveCluster, path: string): Promise<string> {
+  const { parent, child } = split(path);
+  const [, block] =
+    /```hcl\n((?:(?!```).)*team\/sys\/namespaces\/a"(?:(?!```).)*)```/s.exec(await readFile(README, 'utf8')) ?? [];
+  if (block === undefined) throw new Error('the README has no policy for a namespace');
+  const policy = block
+    .replaceAll('"team/sys/namespaces/a', `"${parent === '' ? '' : `${parent}/`}sys/namespaces/${child}`)
+    .replaceAll('"team/a/', `"${path}/`);
+  const index = (await leaderIndex(cluster)) ?? 0;
+  const name = `namespace-${path.replaceAll('/', '-')}`;
+  const asked = { token: rootToken, body: { policy } };
+  const { status } = await callPeer(cluster, index, 'PUT', `sys/policies/acl/${name}`, asked);
+  if (status >= 300) throw new Error(`the policy of the README answered ${status.toString()}`);
+  return name;
 }
 
 /** Creates it with 3 shares, threshold 2; unsealed on every peer unless told otherwise. */

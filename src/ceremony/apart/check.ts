@@ -97,6 +97,7 @@ function firstMismatch(
   if (body.nonce !== task.nonce) return body.step === invitation.step.id ? 'nonce' : 'step';
   if (body.round !== round) return 'round of shares';
   if (!isHandedOut(run, body)) return 'invitation';
-  const names = new Set(run.cluster.peers.map(({ name }) => name));
+  // Of a namespace the leader takes the shares, whichever it is.
+  const names = new Set([...run.cluster.peers.map(({ name }) => name), run.cluster.namespace]);
   return body.said.every(({ peer, answer }) => answer === 'elsewhere' || names.has(peer)) ? undefined : 'cluster';
 }

@@ -4,7 +4,7 @@ import type { ShareSet } from '../rotation/share-set.ts';
 import type { Apart } from './apart.ts';
 import { checkReceipt, isLate, type Signer } from './check.ts';
 import type { Invitation } from './invitation.ts';
-import { invite } from './inviting.ts';
+import { invite, noteTickets } from './inviting.ts';
 import { keepLate, keepReceipt, keptReceipts } from './keeping.ts';
 import { answerLines, mayCount, parseReceipt, type ReceiptBody } from './receipt.ts';
 import type { Task } from './task.ts';
@@ -67,7 +67,10 @@ export async function gather(run: Run, apart: Apart, gathering: Gathering): Prom
     top = Math.max(top, counted);
     const missing = counted - given;
     if (over && overAt === 0) overAt = Date.now();
-    if (over && missing <= 0) return { kind: 'over', receipts: held };
+    if (over && missing <= 0) {
+      await noteTickets(run, invitation);
+      return { kind: 'over', receipts: held };
+    }
     if (missing > 0 && fellAt === undefined && counted !== said && Date.now() - movedAt > TELL_AFTER) {
       said = counted;
       tellMissing(run, { counted, needed, missing, peers, over });

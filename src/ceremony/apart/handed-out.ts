@@ -10,6 +10,8 @@ export interface HandedOut {
   /** The id of the step. */
   readonly step: string;
   readonly nonce: string;
+  /** Whose seal it was about; empty for the cluster's own. */
+  readonly namespace: string;
   /** Its place in the record. */
   readonly index: number;
 }
@@ -17,7 +19,9 @@ export interface HandedOut {
 export function handedOut(events: readonly RecordLine[]): readonly HandedOut[] {
   return events.flatMap((one, index) => {
     if (one.event !== 'check' || one.code !== INVITATION || one.facts === undefined) return [];
-    const { digest, give, step, nonce } = one.facts;
-    return [{ digest: String(digest), give: String(give), step: String(step), nonce: String(nonce), index }];
+    const [digest, give, step, nonce, namespace] = ['digest', 'give', 'step', 'nonce', 'namespace'].map((name) =>
+      String(one.facts?.[name] ?? ''),
+    ) as [string, string, string, string, string];
+    return [{ digest, give, step, nonce, namespace, index }];
   });
 }

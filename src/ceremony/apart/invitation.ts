@@ -20,6 +20,8 @@ const invitation = v.strictObject({
   invitation: v.literal(1),
   ceremony: v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/)),
   administrator: v.optional(text(200)),
+  /** The namespace with a seal of its own whose shares are asked for, from the root on. */
+  namespace: v.optional(text(500)),
   /** The script, byte for byte what was approved. */
   script: v.pipe(v.string(), v.minLength(1), v.maxLength(256 << 10)),
   step: v.strictObject({ number: text(10), id: text(100), title: text(400) }),

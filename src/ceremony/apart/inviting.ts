@@ -7,9 +7,10 @@ import type { RecordLine } from '../record/events.ts';
 import { SCRIPT_FILE } from '../record/folder.ts';
 import type { ShareSet } from '../rotation/share-set.ts';
 import { surveyPeers } from '../survey.ts';
+import { leadingServer } from '../unseal/takers.ts';
 import type { Apart } from './apart.ts';
 import type { Signer } from './check.ts';
-import { handedOut, INVITATION } from './handed-out.ts';
+import { type HandedOut, handedOut, INVITATION } from './handed-out.ts';
 import { type Invitation, invitationDigest } from './invitation.ts';
 import type { Task } from './task.ts';
 import { pinTickets } from './tickets.ts';
@@ -37,7 +38,9 @@ function currentStep(run: Run): Started {
  */
 export function standingNonce(run: Run, give: Task['give']): string | undefined {
   const { id } = currentStep(run);
-  const last = handedOut(run.events).findLast((one) => one.give === give && one.step === id);
+  const { namespace = '' } = run.cluster;
+  const before = handedOut(run.events).filter((one) => one.namespace === namespace);
+  const last = before.findLast((one) => one.give === give && one.step === id);
   const issued = run.events.findLastIndex(({ event }) => event === 'share.issued');
   return last === undefined || last.index < issued ? undefined : last.nonce;
 }
@@ -73,6 +76,7 @@ export async function invite(
     invitation: 1,
     ceremony: opened.id,
     ...(administrator?.event === 'participant' ? { administrator: administrator.name } : {}),
+    ...(run.cluster.namespace === undefined ? {} : { namespace: run.cluster.namespace }),
     script: await readText(join(run.folder, SCRIPT_FILE)),
     step: { number: started.step, id: started.id, title: started.title },
     task,
@@ -92,7 +96,13 @@ export async function invite(
     code: INVITATION,
     ok: true,
     finding: `custodians were invited to take part from their own machines (${give})`,
-    facts: { digest: invitationDigest(invitation), give, step: started.id, nonce },
+    facts: {
+      digest: invitationDigest(invitation),
+      give,
+      step: started.id,
+      nonce,
+      ...(run.cluster.namespace === undefined ? {} : { namespace: run.cluster.namespace }),
+    },
   });
   // Whoever has the invitation may use their ticket at once.
   await bindTickets(run, invitation);
@@ -100,13 +110,26 @@ export async function invite(
   return invitation;
 }
 
+/** Whether a ticket is of use for what was asked: of a namespace nobody sees anything without a token. */
+export function wantsTickets({ give, namespace }: Pick<HandedOut, 'give' | 'namespace'>): boolean {
+  return namespace !== '' || ['rotation', 'verification', 'root-token'].includes(give);
+}
+
+/** Says in the record that there are tickets, should they have been issued after the invitation. Never throws for a server's fault. */
+export async function noteTickets(run: Run, invitation: Invitation): Promise<void> {
+  await bindTickets(run, invitation).catch((error: unknown) => {
+    if (!isQuorateError(error) || error.code === 'bug') throw error;
+  });
+}
+
 async function bindTickets(run: Run, invitation: Invitation): Promise<void> {
-  if (!['rotation', 'verification', 'root-token'].includes(invitation.task.give)) return;
-  const peer = await activePeer(run);
+  const { namespace, home = '' } = run.cluster;
+  if (!wantsTickets({ give: invitation.task.give, namespace: namespace ?? '' })) return;
+  const peer = await (namespace === undefined ? activePeer(run) : leadingServer(run));
   if ((await peer.sealStatus({ signal: run.signal })).flavour !== 'openbao') return;
   const { session } = await run.login(peer);
   try {
-    const bound = await pinTickets(session, invitation);
+    const bound = await pinTickets(session.inNamespace(home), invitation, home);
     if (bound !== true || run.events.some((one) => one.event === 'note' && one.text === TICKETS)) return;
     await run.record({ event: 'note', text: TICKETS });
   } catch (error) {

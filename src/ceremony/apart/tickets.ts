@@ -7,8 +7,8 @@ import type { Invitation } from './invitation.ts';
 /**
  * Tickets: tokens for the length of a ceremony, one a custodian, that can do nothing but look at one operation and give
  * a share to it. All of a ceremony's tickets have one policy, which names the operation's nonce and is written anew for
- * each nonce and phase; that acts on tokens that live. OpenBao wants a token for rotations and root tokens; HashiCorp
- * Vault wants none.
+ * each nonce and phase; that acts on tokens that live. OpenBao wants a token for rotations and root tokens, and for
+ * all that concerns the seal of a namespace; HashiCorp Vault wants none. Where people log in, tickets are made.
  */
 
 export interface TicketTerms {
@@ -38,9 +38,17 @@ export const policyName = (ceremony: string): string => `quorate-ticket-${ceremo
 export const roleName = (ceremony: string, holder: string): string =>
   `quorate-ticket-${ceremony}-${fileNameOf(holder)}`;
 
-/** The policy while this invitation counts; without one the tickets open nothing. */
-export function ticketPolicy(ceremony: string, invitation?: Pick<Invitation, 'task' | 'step'>): string {
-  const rules = invitation === undefined ? [] : rulesOf(invitation.task);
+/**
+ * The policy while this invitation counts; without one the tickets open nothing.
+ * @param home the namespace that the tickets are of, from the root on; its policies name paths from there on.
+ * @throws QuorateError `usage` where the invitation is to a namespace that is not in `home`.
+ */
+export function ticketPolicy(
+  ceremony: string,
+  invitation?: Pick<Invitation, 'task' | 'step' | 'namespace'>,
+  home = '',
+): string {
+  const rules = invitation === undefined ? [] : rulesOf(invitation, home);
   const what = invitation === undefined ? 'nothing yet' : `step ${invitation.step.id}`;
   return [
     `# Tickets of custodians in ${ceremony}: ${what}. Written by quorate, and deleted at the end.`,
@@ -48,24 +56,52 @@ export function ticketPolicy(ceremony: string, invitation?: Pick<Invitation, 'ta
   ].join('\n');
 }
 
-function rulesOf(task: Invitation['task']): readonly string[] {
+function rulesOf({ task, namespace }: Pick<Invitation, 'task' | 'namespace'>, home: string): readonly string[] {
+  const inside = namespace === undefined ? '' : `${withinHome(namespace, home)}/`;
+  const seal = namespace === undefined ? undefined : sealPath(inside);
+  // A namespace does not even tell whether it is sealed without a token; a cluster does.
+  const looking = seal === undefined ? [] : [reading(seal), reading(`${seal}/seal-status`)];
+  const operation = `${inside}sys/`;
   switch (task.give) {
     case 'rotation':
-      return [reading(`${root(task)}/init`), giving(`${root(task)}/update`, task.nonce)];
+      return [
+        ...looking,
+        reading(`${operation}${root(task)}/init`),
+        giving(`${operation}${root(task)}/update`, task.nonce),
+      ];
     case 'verification':
-      return [giving(`${root(task)}/verify`, task.nonce, 'read')];
+      return [...looking, giving(`${operation}${root(task)}/verify`, task.nonce, 'read')];
     case 'root-token':
-      return [reading('sys/generate-root-token/attempt'), giving('sys/generate-root-token/update', task.nonce)];
+      return [
+        ...looking,
+        reading(`${operation}generate-root-token/attempt`),
+        giving(`${operation}generate-root-token/update`, task.nonce),
+      ];
     case 'unseal':
+      return seal === undefined ? [] : [...looking, unsealing(`${seal}/unseal`)];
     case 'nothing':
     case 'proof':
-      // None of these takes a token.
-      return [];
+      return looking;
   }
 }
 
+function withinHome(namespace: string, home: string): string {
+  if (home === '') return namespace;
+  if (namespace.startsWith(`${home}/`)) return namespace.slice(home.length + 1);
+  throw new QuorateError('usage', `tickets of ${home} open nothing in ${namespace}`, {
+    hint: 'In quorate.yaml, namespace is where people log in: it must be one that the other lies in.',
+  });
+}
+
+/** Where the parent keeps the seal of `team/a/`: `team/sys/namespaces/a`. */
+function sealPath(inside: string): string {
+  const names = inside.split('/').slice(0, -1);
+  const own = names.pop() ?? '';
+  return [...names, 'sys/namespaces', own].join('/');
+}
+
 function root({ purpose }: { readonly purpose: string }): string {
-  return purpose === 'rotate-root-key' ? 'sys/rotate/root' : 'sys/rotate/recovery';
+  return purpose === 'rotate-root-key' ? 'rotate/root' : 'rotate/recovery';
 }
 
 function reading(path: string): string {
@@ -81,25 +117,38 @@ function giving(path: string, nonce: string, also?: 'read'): string {
   );
 }
 
+/** Takes a share, and no call that drops those given so far. */
+function unsealing(path: string): string {
+  return (
+    `path "${path}" {\n  capabilities = ["update"]\n  required_parameters = ["key"]\n` +
+    '  allowed_parameters = { "key" = [] }\n}'
+  );
+}
+
 /**
  * Binds the tickets of a ceremony to what an invitation asks for, where there are any.
  * @returns whether there are; undefined when this login may not look.
  * @throws QuorateError `denied` when there are tickets and this login may not bind them.
  */
-export async function pinTickets(session: Session, invitation: Invitation): Promise<boolean | undefined> {
+export async function pinTickets(session: Session, invitation: Invitation, home: string): Promise<boolean | undefined> {
   const { ceremony } = invitation;
   const path = `sys/policies/acl/${policyName(ceremony)}`;
   const found = await session.request('GET', path);
   if (found.status === 403) return undefined;
   if (found.status === 404) return false;
-  await writePolicy(session, ceremony, invitation);
+  await writePolicy(session, ceremony, invitation, home);
   return true;
 }
 
 /** @throws QuorateError `denied`, `server-error`. */
-export async function writePolicy(session: Session, ceremony: string, invitation?: Invitation): Promise<void> {
+export async function writePolicy(
+  session: Session,
+  ceremony: string,
+  invitation: Invitation | undefined,
+  home: string,
+): Promise<void> {
   const path = `sys/policies/acl/${policyName(ceremony)}`;
-  const policy = ticketPolicy(ceremony, invitation);
+  const policy = ticketPolicy(ceremony, invitation, home);
   await must(session, 'PUT', path, { policy });
   const written = (await session.read(path)) as { policy?: unknown } | null;
   if (written?.policy === policy) return;
@@ -149,15 +198,19 @@ export async function issueTicket(session: Session, terms: TicketTerms): Promise
   return { ceremony, holder, wrapped: wrap.token, path };
 }
 
-/** Ends all tickets of a ceremony: without the policy they open nothing, and no role makes another. */
-export async function endTickets(session: Session, ceremony: string): Promise<void> {
+/**
+ * Ends all tickets of a ceremony: without the policy they open nothing, and no role makes another.
+ * @returns whether there were any, as far as this login may look.
+ */
+export async function endTickets(session: Session, ceremony: string): Promise<boolean> {
   const path = `sys/policies/acl/${policyName(ceremony)}`;
   const found = await session.request('GET', path);
-  if (found.status !== 200) return;
+  if (found.status !== 200) return false;
   await must(session, 'DELETE', path);
   for (const role of await session.list('auth/token/roles')) {
     if (role.startsWith(`${policyName(ceremony)}-`)) await must(session, 'DELETE', `auth/token/roles/${role}`);
   }
+  return true;
 }
 
 async function must(

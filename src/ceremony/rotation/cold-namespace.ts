@@ -40,7 +40,8 @@ async function coldUnseal(run: Run, plan: Plan, namespace: string): Promise<void
     // Sealed already: an interruption of this step.
     if ((await takersOf(run, await surveyPeers(run.cluster.peers, { signal: run.signal }))).sealed.length === 0) {
       await waitUntilApplied(run, true);
-      await gather(run, set, plan, held);
+      // Custodians apart keep theirs: what the drill takes from them is at hand.
+      if (run.apart === undefined) await gather(run, set, plan, held);
       const { opens } = await shareDrill(replaying(run, held), plan.purpose, set, { refusalIsAnswer: true });
       if (!opens) {
         throw new QuorateError('shares-wrong', `the new shares do not open ${namespace}; it was not sealed`, {

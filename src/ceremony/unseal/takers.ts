@@ -89,20 +89,20 @@ export async function waitForFollowers(run: Run, timeout: number): Promise<reado
 }
 
 /** The namespace as if it were one peer: whichever leads answers for it, and takes the shares. */
-function wholeNamespace(run: Pick<Run, 'cluster' | 'signal'>, namespace: string): Peer {
+export function wholeNamespace(run: Pick<Run, 'cluster' | 'signal'>, namespace: string): Peer {
   const [first] = run.cluster.peers;
   if (first === undefined) throw new QuorateError('bug', 'a cluster without peers');
   return {
     ...first,
     name: namespace,
-    sealStatus: async (options) => (await leading(run)).sealStatus(options),
-    unseal: async (share, options) => (await leading(run)).unseal(share, options),
-    resetUnseal: async (options) => (await leading(run)).resetUnseal(options),
+    sealStatus: async (options) => (await leadingServer(run)).sealStatus(options),
+    unseal: async (share, options) => (await leadingServer(run)).unseal(share, options),
+    resetUnseal: async (options) => (await leadingServer(run)).resetUnseal(options),
   };
 }
 
 /** The active server, whatever the namespace's state is. After an unseal or a fail-over the peers elect one first. */
-async function leading({ cluster, signal }: Pick<Run, 'cluster' | 'signal'>): Promise<Peer> {
+export async function leadingServer({ cluster, signal }: Pick<Run, 'cluster' | 'signal'>): Promise<Peer> {
   const start = Date.now();
   for (;;) {
     const says = await Promise.all(cluster.peers.map((peer) => leads(peer, signal)));

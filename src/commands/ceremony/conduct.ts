@@ -4,7 +4,6 @@ import type { CeremonyOutcome, CeremonySetting } from '../../ceremony/engine.ts'
 import { ROSTER_FILE } from '../../ceremony/kinds/init/roster.ts';
 import type { LoadedScript } from '../../ceremony/load.ts';
 import type { CeremonyLogin, ConnectedCluster, Context } from '../../context.ts';
-import { QuorateError } from '../../errors.ts';
 import type { Programs } from '../../programs/programs.ts';
 import { readText, replaceFile } from '../../files.ts';
 import { shownPath, wrapLines } from '../../layout.ts';
@@ -123,14 +122,9 @@ async function ceremonySetting(
   held: CeremonyLogin,
 ): Promise<CeremonySetting> {
   const { output } = context;
-  const { cluster, loaded, apart } = options;
+  const { cluster, loaded } = options;
   const { namespace } = loaded.script;
   if (options.resume === undefined) refuseOtherNamespace(cluster, namespace);
-  if (namespace !== undefined && apart !== undefined) {
-    throw new QuorateError('usage', 'in a namespace custodians cannot take part from their own machines', {
-      hint: 'Leave --apart out: they give their shares at this terminal.',
-    });
-  }
   const place = await ceremonyPlace(context, cluster, namespace, held.login);
   await refuseWithoutSeal(place, context.signal);
   return {

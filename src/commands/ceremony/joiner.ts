@@ -4,21 +4,21 @@ import { giveAgain, giveApart } from '../../ceremony/apart/joining/giving.ts';
 import { type Journal, journalAt } from '../../ceremony/apart/joining/journal.ts';
 import { admitOwn, isSingle, ownMessage, proofOf, receiptOf, rosterFor } from '../../ceremony/apart/joining/joining.ts';
 import { lookAtTask } from '../../ceremony/apart/joining/looking.ts';
-import { compareCluster, type Joining } from '../../ceremony/apart/joining/surroundings.ts';
-import { openTicket } from '../../ceremony/apart/joining/ticket.ts';
+import { compareCluster, joinedNamespace, type Joining } from '../../ceremony/apart/joining/surroundings.ts';
 import { answerLines, RECEIPT_NAMESPACE, type ReceiptBody, receiptBytes } from '../../ceremony/apart/receipt.ts';
-import { custodiansOf, loadScript } from '../../ceremony/load.ts';
+import { custodiansOf, type LoadedScript, loadScript } from '../../ceremony/load.ts';
 import { signerName } from '../../ceremony/record/participants.ts';
 import { parseShare } from '../../ceremony/share.ts';
-import type { ConnectedCluster, Context } from '../../context.ts';
-import { isQuorateError, QuorateError } from '../../errors.ts';
+import type { Context } from '../../context.ts';
+import { QuorateError } from '../../errors.ts';
 import { replaceFile } from '../../files.ts';
 import { shownPath } from '../../layout.ts';
 import type { Programs } from '../../programs/programs.ts';
-import type { Session } from '../../vault/peer.ts';
 import { readShareSource, type ShareSource } from '../share-sources.ts';
 import { openShare } from '../custodian/opening.ts';
-import { loadRosters } from './place.ts';
+import { endLogin } from './conduct.ts';
+import { joinerLogin } from './joiner-login.ts';
+import { ceremonyPlace, type Place, refuseOtherNamespace, refuseWithoutSeal } from './place.ts';
 import { agree, showInvitation } from './joiner-screen.ts';
 
 export interface JoinOptions {
@@ -46,11 +46,29 @@ interface Desk {
  * @throws as the parts do; nothing was sent unless the receipt says so.
  */
 export async function join(context: Context, options: JoinOptions): Promise<void> {
-  const { invitation, as: custodian } = options;
-  const programs = await context.programs();
+  const { invitation, as: custodian, ticket } = options;
   const loaded = await loadScript(invitation.script, 'the script in the invitation');
   const cluster = await context.cluster({ cluster: loaded.script.cluster });
-  const { roster: own, otherRosters } = await loadRosters(context, cluster.name);
+  const known = cluster.config?.namespaces ?? [];
+  const namespace = joinedNamespace(
+    invitation,
+    loaded,
+    known.map(({ path }) => path),
+  );
+  refuseOtherNamespace(cluster, namespace);
+  const { ceremony } = invitation;
+  const login = joinerLogin(context, cluster, { ceremony, custodian, ...(ticket === undefined ? {} : { ticket }) });
+  try {
+    await joinAt(context, options, loaded, await ceremonyPlace(context, cluster, namespace, login.login));
+  } finally {
+    await endLogin(context, login);
+  }
+}
+
+async function joinAt(context: Context, options: JoinOptions, loaded: LoadedScript, place: Place): Promise<void> {
+  const { invitation, as: custodian } = options;
+  const programs = await context.programs();
+  const { cluster, roster: own, otherRosters = [] } = place;
   const joining: Joining = {
     invitation,
     loaded,
@@ -58,7 +76,7 @@ export async function join(context: Context, options: JoinOptions): Promise<void
     cluster,
     signal: context.signal,
     now: () => new Date(),
-    session: (peer) => sessionFor(context, cluster, options, peer),
+    session: async (peer) => (await place.login(peer)).session,
   };
   const roster = invitation.task.give === 'proof' ? undefined : rosterFor(joining, own);
   const message = roster === undefined ? ownMessage(joining) : undefined;
@@ -72,6 +90,7 @@ export async function join(context: Context, options: JoinOptions): Promise<void
     return;
   }
   if (before.kind === 'answered') return sign(desk, before.body);
+  await refuseWithoutSeal(place, context.signal);
   const surveys = await compareCluster(joining);
   const seen = before.kind === 'sending' ? [] : await lookAtTask(joining, surveys);
   showInvitation(context.output, joining, seen);
@@ -97,33 +116,6 @@ function defaultReceipt({ cwd }: Context, invitation: Invitation, custodian: str
   const { ceremony, step } = invitation;
   const digest = invitationDigest(invitation).slice('sha256:'.length, 'sha256:'.length + 8);
   return joinPath(cwd, `${ceremony}-${step.id}-${digest}-${signerName(custodian)}.receipt`);
-}
-
-async function sessionFor(
-  context: Context,
-  cluster: ConnectedCluster,
-  { ticket, invitation, as }: JoinOptions,
-  peer: ConnectedCluster['peers'][number],
-): Promise<Session> {
-  const { flavour } = await peer.sealStatus({ signal: context.signal });
-  // HashiCorp Vault takes shares from anybody.
-  if (flavour === 'vault') return peer.session();
-  if (ticket !== undefined) {
-    const token = await openTicket(peer, ticket, { ceremony: invitation.ceremony, custodian: as });
-    try {
-      return peer.session(token);
-    } finally {
-      token.wipe();
-    }
-  }
-  try {
-    return (await context.login(peer, cluster.auth)).session;
-  } catch (error) {
-    if (!isQuorateError(error, 'token-missing')) throw error;
-    throw new QuorateError('token-missing', 'this server takes shares for that from a login only', {
-      hint: 'Name the ticket that the administrator issued to you with --ticket, or describe a login of yours under auth in quorate.yaml.',
-    });
-  }
 }
 
 /** Before a share is given: a receipt by another key would be refused. */

@@ -22,6 +22,7 @@ export async function ceremonyPlace(
       name,
       peers: entered.peers,
       ...(namespace === undefined ? {} : { namespace }),
+      ...(cluster.config?.namespace === undefined ? {} : { home: cluster.config.namespace }),
       namespaces: (cluster.config?.namespaces ?? []).map(({ path }) => path),
     },
     login: (peer) => entered.login(peer),

@@ -1,8 +1,10 @@
 import { join } from 'node:path';
-import { TICKETS } from '../../ceremony/apart/inviting.ts';
+import { handedOut } from '../../ceremony/apart/handed-out.ts';
+import { TICKETS, wantsTickets } from '../../ceremony/apart/inviting.ts';
 import { endTickets } from '../../ceremony/apart/tickets.ts';
 import type { CeremonySetting } from '../../ceremony/engine.ts';
 import { activePeer } from '../../ceremony/leadership.ts';
+import { leadingServer } from '../../ceremony/unseal/takers.ts';
 import { RECORD_FILE } from '../../ceremony/record/folder.ts';
 import { readRecord } from '../../ceremony/record/read.ts';
 import type { Context } from '../../context.ts';
@@ -16,18 +18,22 @@ export async function endTicketsOf(
 ): Promise<void> {
   const { lines } = await readRecord(join(folder, RECORD_FILE));
   const opened = lines[0];
+  if (opened?.event !== 'ceremony.opened' || !handedOut(lines).some(wantsTickets)) return;
   const had = lines.some((line) => line.event === 'note' && line.text === TICKETS);
-  if (opened?.event !== 'ceremony.opened' || !had) return;
   try {
-    const { session } = await setting.login(await activePeer(setting));
+    const { namespace, home = '' } = setting.cluster;
+    // A ceremony may have left its namespace sealed.
+    const peer = await (namespace === undefined ? activePeer(setting) : leadingServer(setting));
+    const { session } = await setting.login(peer);
     try {
-      await endTickets(session, opened.id);
-      output.say('The tickets of this ceremony are ended.');
+      const ended = await endTickets(session.inNamespace(home), opened.id);
+      if (ended) output.say('The tickets of this ceremony are ended.');
     } finally {
       session.close();
     }
   } catch (error) {
     if (!isQuorateError(error)) throw error;
+    if (!had) return;
     output.say(`The tickets of this ceremony could not be ended: ${error.message}. They expire by themselves.`);
   }
 }

@@ -49,17 +49,24 @@ export const command = defineCommand({
       );
     }
     const issue = values.bind !== true && values.end !== true ? wanted(values) : undefined;
+    const home = cluster.config?.namespace ?? '';
     const { session } = await context.login(peer, cluster.auth);
     try {
-      if (issue !== undefined) await issueTo(context, session, { ...issue, ceremony }, invitation);
+      if (issue !== undefined) await issueTo(context, session, { ...issue, ceremony, home }, invitation);
       else if (values.end === true) await end(context, session, ceremony);
-      else await bind(context, session, ceremony, invitation);
+      else await bind(context, session, { ceremony, home }, invitation);
     } finally {
       session.close();
     }
     return undefined;
   },
 });
+
+interface Tickets {
+  readonly ceremony: string;
+  /** The namespace that they are of. */
+  readonly home: string;
+}
 
 interface Wanted {
   readonly holder: string;
@@ -108,14 +115,14 @@ async function newest(folder: string, ceremony: string): Promise<Invitation | un
 async function issueTo(
   context: Context,
   session: Session,
-  { holder, cidrs, ttl, output, ceremony }: Wanted & { readonly ceremony: string },
+  { holder, cidrs, ttl, output, ceremony, home }: Wanted & Tickets,
   invitation: Invitation | undefined,
 ): Promise<void> {
   const path = resolve(context.cwd, output);
   // Before anything is issued: a ticket that has nowhere to go would live all the same.
   const handle = await createExclusive(path);
   try {
-    await writePolicy(session, ceremony, invitation);
+    await writePolicy(session, ceremony, invitation, home);
     const wrapTtl = Math.min(ttl, WRAPPED_MINUTES * 60);
     const ticket = await issueTicket(session, { ceremony, holder, cidrs, ttl, wrapTtl });
     await handle.writeFile(renderTicket(ticket));
@@ -138,11 +145,11 @@ async function issueTo(
 async function bind(
   context: Context,
   session: Session,
-  ceremony: string,
+  { ceremony, home }: Tickets,
   invitation: Invitation | undefined,
 ): Promise<void> {
   if (invitation === undefined) throw new QuorateError('usage', '--bind needs --apart DIR, with an invitation in it');
-  await writePolicy(session, ceremony, invitation);
+  await writePolicy(session, ceremony, invitation, home);
   context.output.result({ ceremony, bound: invitation.step.id }, () => [
     `The tickets of ${ceremony} are for step ${invitation.step.id} now.`,
   ]);

@@ -28,7 +28,7 @@ const INIT = 'sys/rotate/recovery/init';
 let apart: Apart;
 
 beforeAll(async () => {
-  apart = await layApart(await autoUnsealed(1), 'recovery');
+  apart = await layApart(await autoUnsealed(1), { seal: 'recovery' });
 });
 
 /** One call of a test that is no custodian. */

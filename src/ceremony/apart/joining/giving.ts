@@ -5,6 +5,7 @@ import { readAccepted, sendShare } from '../../root-generation/giving.ts';
 import { RotationOperation } from '../../rotation/operation.ts';
 import type { Share } from '../../share.ts';
 import { shareText } from '../../share.ts';
+import { wholeNamespace } from '../../unseal/takers.ts';
 import type { ReceiptBody, Said } from '../receipt.ts';
 import type { Task } from '../task.ts';
 import { type Joining, onActive, voidInvitation } from './surroundings.ts';
@@ -59,16 +60,19 @@ export async function giveAgain(joining: Joining, share: Share): Promise<Answers
 }
 
 async function giveToSealed(
-  { cluster }: Joining,
+  { cluster, signal }: Joining,
   task: Extract<Task, { give: 'unseal' }>,
   share: Share,
 ): Promise<Answers> {
+  if (cluster.namespace !== undefined) {
+    return { said: [await unsealOne(wholeNamespace({ cluster, signal }, cluster.namespace), share)] };
+  }
   const peers = cluster.peers.filter(({ name }) => task.peers.includes(name));
   return { said: await Promise.all(peers.map((peer) => unsealOne(peer, share))) };
 }
 
 async function unsealOne(peer: Peer, share: Share): Promise<Said> {
-  const request = 'POST sys/unseal';
+  const request = `POST ${peer.unsealPath}`;
   let before: SealStatus | undefined;
   try {
     before = await peer.sealStatus();

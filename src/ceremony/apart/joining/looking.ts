@@ -18,7 +18,7 @@ export async function lookAtTask(joining: Joining, surveys: readonly PeerSurvey[
   switch (task.give) {
     case 'unseal':
       return surveys
-        .filter(({ peer }) => task.peers.includes(peer.name))
+        .filter(({ peer }) => peer.namespace !== '' || task.peers.includes(peer.name))
         .map((survey) => `${survey.peer.name}   ${describeState(survey)}`);
     case 'rotation':
       return onActive(joining, (session) => lookAtRotation(joining, task, session));

@@ -21,13 +21,34 @@ export interface Joining {
 }
 
 /**
+ * Whose seal the invitation is about: the script's namespace, or for an unseal of a cluster one that is opened after it.
+ * @throws QuorateError `invitation-invalid` for any other.
+ */
+export function joinedNamespace(
+  { namespace }: Invitation,
+  { script, kind }: LoadedScript,
+  known: readonly string[],
+): string | undefined {
+  if (namespace === script.namespace) return namespace;
+  const { namespaces = known } = script as { readonly namespaces?: readonly string[] };
+  const after = script.namespace === undefined && kind.name === 'unseal';
+  if (after && namespace !== undefined && namespaces.includes(namespace)) return namespace;
+  throw new QuorateError(
+    'invitation-invalid',
+    `the script is not for ${namespace === undefined ? 'the cluster itself' : `the namespace ${namespace}`}`,
+    { hint: 'Give no share. Compare your quorate.yaml with that of the administrator.' },
+  );
+}
+
+/**
  * Whether the servers that this machine sees are those that the administrator sees: the same peers with the same
  * certificates, of one cluster with the same id.
  * @throws QuorateError `cluster-mismatch`, `server-identity`.
  */
 export async function compareCluster({ invitation, cluster, signal, loaded }: Joining): Promise<readonly PeerSurvey[]> {
-  if (loaded.script.cluster !== cluster.name) {
-    throw new QuorateError('cluster-mismatch', `the script is for ${loaded.script.cluster}, not for ${cluster.name}`);
+  const meant = [loaded.script.cluster, invitation.namespace].filter((one) => one !== undefined).join('/');
+  if (meant !== cluster.name) {
+    throw new QuorateError('cluster-mismatch', `the script is for ${meant}, not for ${cluster.name}`);
   }
   const surveys = await surveyPeers(cluster.peers, { signal });
   for (const { peer, seal } of surveys) {

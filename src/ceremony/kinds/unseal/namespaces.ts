@@ -53,11 +53,6 @@ async function isOpen(run: Run): Promise<boolean> {
 
 async function enter(run: Run, namespace: string): Promise<Run> {
   if (run.enter === undefined) throw new QuorateError('bug', 'this ceremony cannot go on to namespaces');
-  if (run.apart !== undefined) {
-    throw new QuorateError('not-ready', 'in a namespace custodians cannot take part from their own machines', {
-      hint: `quorate unseal --namespace ${namespace}`,
-    });
-  }
   const { roster: _, ...rest } = run;
   const place = await run.enter(namespace);
   // Without a roster it is not the cluster's custodians who are asked by name.
