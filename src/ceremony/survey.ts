@@ -39,6 +39,16 @@ export async function surveyPeer(peer: Peer, options: CallOptions = {}): Promise
   }
 }
 
+/** What one peer says of its seal; undefined where it does not answer. @throws QuorateError `cancelled` only. */
+export async function sealOf(peer: Peer, options: CallOptions = {}): Promise<SealStatus | undefined> {
+  try {
+    return await peer.sealStatus(options);
+  } catch (error) {
+    if (!isQuorateError(error) || error.code === 'cancelled' || error.code === 'bug') throw error;
+    return undefined;
+  }
+}
+
 /** The server's clock less the local one, in whole milliseconds; the server tells whole seconds, so under 1000 is agreement. */
 export function clockSkew(health: Health): number {
   // The local time is the middle between question and answer, which need not be a whole millisecond.

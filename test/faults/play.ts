@@ -77,16 +77,14 @@ export async function playAll(
   const crew = await makeCrew();
   const queue = [...jobs];
   const all: Played[] = [];
+  const taken = new Set<string>();
   const lane = async (): Promise<void> => {
     const labs = new Labs(crew);
     for (;;) {
-      // A cluster that is there already is the quickest to play on.
-      const at = Math.max(
-        0,
-        queue.findIndex((job) => labs.has(job)),
-      );
-      const [job] = queue.splice(at, 1);
+      const job = next(queue, labs, taken);
       if (job === undefined) break;
+      queue.splice(queue.indexOf(job), 1);
+      taken.add(keyOf(job));
       const played = await playOne(labs, job, seed);
       all.push(played);
       tell(played);
@@ -95,6 +93,20 @@ export async function playAll(
   };
   await Promise.all(Array.from({ length: lanes }, lane));
   return all;
+}
+
+/**
+ * A cluster that is there already is the quickest to play on; three peers are not set up twice. Of those that share a
+ * cluster the inits come last, which wipe it.
+ */
+function next(queue: readonly Job[], labs: Labs, taken: ReadonlySet<string>): Job | undefined {
+  const [job] = [
+    ...queue.filter((one) => labs.has(one)),
+    ...queue.filter((one) => !taken.has(keyOf(one))),
+    ...queue.filter(({ peers }) => peers === 1),
+  ];
+  const beside = queue.filter((one) => job !== undefined && keyOf(one) === keyOf(job));
+  return beside.find(({ cell }) => cell.kind !== 'init') ?? beside[0];
 }
 
 const TRIES = 3;
@@ -163,8 +175,8 @@ function sealOf(kind: Kind): string | undefined {
   return kind === 'rotate-recovery-key' ? STATIC_SEAL : undefined;
 }
 
-/** An init wipes its cluster; the others go on with theirs. */
+/** Which jobs play on the same cluster. */
 function keyOf({ cell, peers }: Job): string {
-  const use = cell.kind === 'init' || cell.kind === 'rotate-recovery-key' ? cell.kind : 'shares';
+  const use = cell.kind === 'rotate-recovery-key' ? cell.kind : 'shares';
   return `${use} ${peers.toString()}`;
 }

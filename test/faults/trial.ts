@@ -1,10 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { callPeer, reseal, startAll, startOver, waitForAll } from '../support/cluster.ts';
+import { reseal, startOver, waitForAll } from '../support/cluster.ts';
 import { attemptOf, rootAccessors } from '../support/quorum.ts';
 import { underWay } from '../support/rotation.ts';
-import { takeBack } from '../support/rotation-faults.ts';
 import { planOf } from '../support/root-token.ts';
 import { eventsOf } from '../support/completion.ts';
 import { at } from '../support/http.ts';
@@ -13,6 +11,7 @@ import type { Fault, Kind, Verdict } from './cells.ts';
 import type { Judge, ShareList } from './judge.ts';
 import type { Lab } from './lab.ts';
 import type { Chance } from './random.ts';
+import { anySealed, attend, bringBack, follow, rejoin, UNSEAL } from './people.ts';
 import { type Sitting, sit } from './room.ts';
 import type { Strike } from './strike.ts';
 
@@ -82,6 +81,8 @@ export async function play(
       if (failed === 0) failed = Date.now();
       await strike.over();
       const own = (await lab.records()).slice(known).filter((name) => !name.includes('-unseal-') || kind === 'unseal');
+      const fresh = await lab.issued(own.at(-1) ?? '').catch(() => new Map<string, string>());
+      if (failed > 0 && commands.length > 1) await rejoin(lab, screens.join('\n'), fresh);
       const after = await follow(lab, kind, sitting, next, first, own);
       if (after === 'over') return result('unknown', 'nothing that was printed leads any further');
       const mayStop = givesUp && sitting.code !== undefined && commands.length === 1 && after[0] !== 'recover';
@@ -110,8 +111,6 @@ export async function play(
     await strike.over().catch(() => undefined);
   }
 }
-
-const UNSEAL = ['unseal'] as const;
 
 /** Brings the lab to where the ceremony begins; what people then run. */
 async function prepare(lab: Lab, kind: Kind): Promise<readonly string[]> {
@@ -165,68 +164,11 @@ path "auth/token/accessors/" { capabilities = ["list", "sudo"] }
 path "auth/token/lookup-accessor" { capabilities = ["create", "update"] }
 `;
 
-/** What people do after a sitting that did not end well, by what its screen says and the README; `over` when nothing does. */
-async function follow(
-  lab: Lab,
-  kind: Kind,
-  { code, screen }: Sitting,
-  last: readonly string[],
-  first: readonly string[],
-  own: readonly string[],
-): Promise<readonly string[] | 'over'> {
-  const said = screen.slice(Math.max(0, screen.lastIndexOf('\nerror'))).replaceAll(/\s+/g, ' ');
-  const recover = /quorate (recover --record \S+)/.exec(said)?.[1];
-  if (recover !== undefined) return recover.split(' ');
-  if (said.includes('init-reply-lost') && /wipe/.test(said)) {
-    await startOver(lab.cluster);
-    await rm(join(lab.desk, 'login.secret-id'), { force: true });
-    return first;
-  }
-  const inDoubt = /^!! {2}/m.test(screen);
-  const down = lab.cluster.peers.some(({ pid }) => pid === undefined);
-  await attend(lab, !inDoubt);
-  // What was printed comes first; only when that leads no further do people look at what is sealed.
-  const resumed = last[1] === 'resume' && code !== undefined;
-  if (resumed && kind !== 'init' && kind !== 'unseal' && !inDoubt && lab.seal === undefined && (await anySealed(lab)))
-    return UNSEAL;
-  if (down) await waitForAll(lab.cluster, 'answers', () => true);
-  const record = own.at(-1);
-  return record === undefined ? first : ['ceremony', 'resume', record];
-}
-
-/** Servers that are down are started, and those that hang are restarted, where that is not forbidden. */
-async function attend(lab: Lab, mayRestart: boolean): Promise<void> {
-  const { cluster } = lab;
-  await startAll(cluster).catch(() => startAll(cluster));
-  if (!mayRestart) return;
-  for (const index of cluster.peers.keys()) {
-    const answers = await Promise.race([
-      callPeer(cluster, index, 'GET', 'sys/seal-status').then(
-        () => true,
-        () => false,
-      ),
-      sleep(HANGS, false),
-    ]);
-    if (answers) continue;
-    await cluster.kill(index);
-    await cluster.start(index);
-  }
-}
-
-const HANGS = 10_000;
-
 async function liveBy(lab: Lab, record: string | undefined): Promise<string | undefined> {
   if (record === undefined) return undefined;
   const events = await eventsOf(join(lab.desk, record));
   const live = events.findLast((one) => one.event === 'check' && one.code === 'live-set');
   return live?.event === 'check' ? `${String(live.facts?.['set'])} by ${String(live.facts?.['by'])}` : undefined;
-}
-
-async function anySealed(lab: Lab): Promise<boolean> {
-  const seals = await Promise.all(
-    lab.cluster.peers.map(async (_, index) => (await callPeer(lab.cluster, index, 'GET', 'sys/seal-status')).body),
-  );
-  return seals.some((body) => at(body, 'sealed') === true);
 }
 
 /** Nothing has begun to take effect, and nothing is under way: people may as well go home. */
@@ -268,18 +210,6 @@ async function disagrees(
     if (opens[1] === true) return { lost: false, why: `a copy of ${peer} opens with the old and the new shares` };
   }
   return undefined;
-}
-
-/** Peers that went down are no part of the ceremony any more: they take the live set, the other, or join anew. */
-async function bringBack(lab: Lab, other: ReadonlyMap<string, string>): Promise<void> {
-  const live = lab.live();
-  for (const index of lab.cluster.peers.keys()) {
-    const { body } = await callPeer(lab.cluster, index, 'GET', 'sys/seal-status');
-    if (at(body, 'sealed') !== true) continue;
-    await lab.cluster.kill(index);
-    const sets = [live, ...(other.size === 0 ? [] : [{ ...live, shares: [...other.values()] }])];
-    await takeBack(live, index, sets);
-  }
 }
 
 async function leftovers(lab: Lab, kind: Kind): Promise<string | undefined> {

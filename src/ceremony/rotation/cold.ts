@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isQuorateError, QuorateError } from '../../errors.ts';
+import { QuorateError } from '../../errors.ts';
 import type { Peer, SealStatus } from '../../vault/peer.ts';
 import type { Run, Step } from '../kind.ts';
-import { surveyPeers } from '../survey.ts';
+import { sealOf, surveyPeers } from '../survey.ts';
 import { unsealPeers } from '../unseal/unsealing.ts';
 import { waitUntilApplied } from './applied.ts';
 import { currentAttempt } from './attempt.ts';
@@ -16,6 +16,7 @@ const SEALED_WITHIN = 60_000;
 const JOIN_TIMEOUT = 60_000;
 const POLL = 500;
 const ASKS = 5;
+const LOOK_TIMEOUT = 5000;
 const COLD = 'cold';
 
 /** The proof that counts: a peer that knows nothing but its disk opens with the new shares. */
@@ -104,14 +105,14 @@ export async function choosePeer(run: Run, plan: Pick<Plan, 'cold'>): Promise<Pe
 /** People restart it; quorate sees for itself that it is sealed. */
 async function sealedPeer(run: Run, peer: Peer): Promise<SealStatus> {
   for (let asked = 0; asked < ASKS; asked += 1) {
-    const seal = await look(run, peer);
+    const seal = await sealOf(peer, { signal: run.signal, timeout: LOOK_TIMEOUT });
     if (seal?.sealed === true) return seal;
     const say = `Restart the server of ${peer.name}, and no other, and leave it sealed.`;
     const fields = await run.people.act({ say, fields: [] });
     await run.record({ event: 'people', say, fields: { ...fields } });
     const deadline = Date.now() + SEALED_WITHIN;
     while (Date.now() < deadline) {
-      const now = await look(run, peer);
+      const now = await sealOf(peer, { signal: run.signal, timeout: LOOK_TIMEOUT });
       if (now?.sealed === true && now.initialised) return now;
       // Still open: it was not restarted.
       if (now?.sealed === false && Date.now() > deadline - SEALED_WITHIN + 5000) break;
@@ -122,13 +123,4 @@ async function sealedPeer(run: Run, peer: Peer): Promise<SealStatus> {
   throw new QuorateError('not-ready', `${peer.name} was not restarted`, {
     hint: 'Restart it and resume the ceremony.',
   });
-}
-
-async function look(run: Run, peer: Peer): Promise<SealStatus | undefined> {
-  try {
-    return await peer.sealStatus({ signal: run.signal, timeout: 5000 });
-  } catch (error) {
-    if (!isQuorateError(error) || error.code === 'cancelled' || error.code === 'bug') throw error;
-    return undefined;
-  }
 }

@@ -150,7 +150,7 @@ export async function sweep(run: Run, options: SweepOptions = {}): Promise<reado
   const why = unknown.map(({ peer, why: reason }) => `${peer}: ${reason}`).join('; ');
   if (options.tolerate !== true) {
     throw new QuorateError('not-ready', `not every peer can be asked what is under way there: ${why}`, {
-      hint: 'A peer that cannot be asked may hold an operation that comes alive later. Mend it, then resume.',
+      hint: 'A peer that cannot be asked may hold an operation that comes alive later. Mend it, then resume; one that no shares open any more is removed from Raft, wiped, and joins anew.',
     });
   }
   await run.record({

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isQuorateError } from '../../errors.ts';
 import type { Peer, SealStatus } from '../../vault/peer.ts';
 import type { Run } from '../kind.ts';
+import { sealOf } from '../survey.ts';
 import type { GiveOptions } from './giving.ts';
 import { type Absent, names, newTarget, type Target } from './target.ts';
 
@@ -16,7 +16,7 @@ export type Wants = (seal: SealStatus) => string | undefined;
 /** Asks a peer that was lost; it may be back, with nothing counted. True when it needs its shares from the start. */
 export async function lookAgain(run: Run, target: Target, wants: Wants): Promise<boolean> {
   if (target.state !== 'lost') return false;
-  const seal = await ask(run, target.peer);
+  const seal = await look(run, target.peer);
   if (seal?.initialised !== true) return false;
   const odd = seal.sealed ? wants(seal) : undefined;
   if (odd !== undefined) {
@@ -39,7 +39,7 @@ export async function lookAgain(run: Run, target: Target, wants: Wants): Promise
 
 /** Asks a peer that was not there at the beginning; a target when it is now. */
 export async function lookForAbsent(run: Run, absent: Absent, wants: Wants): Promise<Target | undefined> {
-  const seal = await ask(run, absent.peer);
+  const seal = await look(run, absent.peer);
   if (seal?.initialised !== true) return undefined;
   const odd = seal.sealed ? wants(seal) : undefined;
   if (odd !== undefined) {
@@ -106,13 +106,8 @@ export async function waitUntilJoined(run: Run, targets: readonly Target[], opti
   );
 }
 
-async function ask(run: Run, peer: Peer): Promise<SealStatus | undefined> {
-  try {
-    return await peer.sealStatus({ signal: run.signal, timeout: LOOK_AGAIN_TIMEOUT });
-  } catch (error) {
-    if (!isQuorateError(error) || error.code === 'cancelled' || error.code === 'bug') throw error;
-    return undefined;
-  }
+function look(run: Run, peer: Peer): Promise<SealStatus | undefined> {
+  return sealOf(peer, { signal: run.signal, timeout: LOOK_AGAIN_TIMEOUT });
 }
 
 /** The first status that `wanted` accepts, or undefined when none came in time. */
@@ -124,7 +119,7 @@ async function pollSeal(
 ): Promise<SealStatus | undefined> {
   const deadline = Date.now() + timeout;
   for (;;) {
-    const seal = await ask(run, peer);
+    const seal = await look(run, peer);
     if (seal !== undefined && wanted(seal)) return seal;
     if (Date.now() >= deadline) return undefined;
     await sleep(POLL, undefined, { signal: run.signal });

@@ -1,9 +1,9 @@
-import { isQuorateError, QuorateError } from '../../../errors.ts';
-import type { Peer, SealStatus } from '../../../vault/peer.ts';
+import { QuorateError } from '../../../errors.ts';
+import type { Peer } from '../../../vault/peer.ts';
 import type { Run, Step } from '../../kind.ts';
 import type { Roster } from '../../roster/schema.ts';
 import { asking } from '../../rotation/share-set.ts';
-import { surveyPeer } from '../../survey.ts';
+import { sealOf, surveyPeer } from '../../survey.ts';
 import { assertOneCluster } from '../../unseal/identity.ts';
 import { unsealPeers } from '../../unseal/unsealing.ts';
 import { wantsOf } from '../unseal.ts';
@@ -13,6 +13,7 @@ import type { RecoverScript } from './script.ts';
 import { chosenPeer, oldRoster, tornRotation } from './source.ts';
 
 const OLD_SEAL = 'old-seal';
+const LOOK_TIMEOUT = 5000;
 
 /** Only a restart drops the throwaway key from the peer's memory (OpenBao 2.7.2: its seal status stays until then). */
 export function restartStep(script: RecoverScript): Step {
@@ -39,7 +40,7 @@ export function restartStep(script: RecoverScript): Step {
 }
 
 async function whyNotOldSeal(run: Run, peer: Peer, roster: Roster): Promise<string | undefined> {
-  const seal = await look(run, peer);
+  const seal = await sealOf(peer, { signal: run.signal, timeout: LOOK_TIMEOUT });
   if (seal === undefined) return `${peer.name} does not answer`;
   if (!seal.initialised) return `${peer.name} is not initialised: it was started with another data folder`;
   if (!seal.sealed) return `${peer.name} is not sealed: it was not restarted`;
@@ -94,13 +95,4 @@ export function identityStep(script: RecoverScript): Step {
 
 async function rosterOf(run: Run, script: RecoverScript): Promise<Roster> {
   return oldRoster(run, script, await tornRotation(run, script));
-}
-
-async function look(run: Run, peer: Peer): Promise<SealStatus | undefined> {
-  try {
-    return await peer.sealStatus({ signal: run.signal, timeout: 5000 });
-  } catch (error) {
-    if (!isQuorateError(error) || error.code === 'cancelled' || error.code === 'bug') throw error;
-    return undefined;
-  }
 }
