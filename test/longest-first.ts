@@ -4,7 +4,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const LONG = [
   /test\/faults\//,
   /rotation\/faults/,
-  /commands\/db\/exec/,
+  /commands\/db\/(?:exec|weather)/,
   /migrate-seal/,
   /vault-three-peers/,
   /rehearsal\/seal/,

@@ -10,6 +10,8 @@ interface Kept {
   end: number;
   /** Milliseconds since 1970 at which it is renewed next; undefined once that is of no more use. */
   due: number | undefined;
+  /** Whether its end is the credential's: a login's only once that is seen to stay where it is. */
+  counts: boolean;
   /** Milliseconds that it has after a renewal, and whether those were all that is left. */
   readonly renew: () => Promise<{ readonly left: number; readonly final: boolean }>;
 }
@@ -34,6 +36,10 @@ export interface Keeper {
 const RETRY_LEAST = 500;
 const RETRY_MOST = 10_000;
 const REQUEST_TIMEOUT = 10_000;
+/** Jobs that end sooner need not know how long their login lives. */
+const LOOK_AT_LOGIN = 1_000;
+/** The server counts in seconds. */
+const LEAST_MOVE = 1_500;
 
 export function keep({ lease, child, childTtl, login, onTrouble }: KeeperRequest): Keeper {
   const started = Date.now();
@@ -41,31 +47,35 @@ export function keep({ lease, child, childTtl, login, onTrouble }: KeeperRequest
   let renewals = 0;
   const halfway = (end: number): number => Date.now() + Math.max(RETRY_LEAST, (end - Date.now()) / 2);
   const stopped = (): boolean => stopping.signal.aborted;
+  const token: Kept = {
+    what: 'token',
+    end: started + childTtl * 1000,
+    due: started + (childTtl * 1000) / 2,
+    counts: true,
+    renew: () => renewToken(child, childTtl, token.end),
+  };
   const all: Kept[] = [
     {
       what: 'lease',
       end: lease.expires,
       due: lease.renewable ? halfway(lease.expires) : undefined,
+      counts: true,
       renew: async () => {
         const { lease: now, capped } = await renew(child, lease.id, lease.ttl, { timeout: REQUEST_TIMEOUT });
         renewals += 1;
         return { left: now.expires - Date.now(), final: capped || !now.renewable };
       },
     },
-    {
-      what: 'token',
-      end: started + childTtl * 1000,
-      due: started + (childTtl * 1000) / 2,
-      renew: () => renewToken(child, childTtl),
-    },
-    // The login's own time is not known yet; asking for more tells it.
-    { what: 'login', end: Infinity, due: started + (childTtl * 1000) / 4, renew: () => renewToken(login) },
+    token,
+    // The login's own time is not known yet; asking for more tells it. With its end all else ends.
+    { what: 'login', end: Infinity, due: started + LOOK_AT_LOGIN, counts: false, renew: () => renewToken(login) },
   ];
 
   const step = async (one: Kept): Promise<void> => {
     const asked = Date.now();
     try {
       const { left, final } = await one.renew();
+      one.counts ||= final || (one.end !== Infinity && asked + left < one.end + LEAST_MOVE);
       one.end = asked + left;
       one.due = final ? undefined : halfway(one.end);
     } catch (error) {
@@ -78,6 +88,8 @@ export function keep({ lease, child, childTtl, login, onTrouble }: KeeperRequest
         return;
       }
       onTrouble(one.what, error);
+      // Perhaps the token has ended, and the lease with it.
+      if (one.what === 'lease' && error.code === 'denied') token.due = Date.now();
       if (error.code === 'lease-unknown' || (one.what === 'token' && error.code === 'denied')) {
         one.end = Date.now();
         one.due = undefined;
@@ -101,7 +113,7 @@ export function keep({ lease, child, childTtl, login, onTrouble }: KeeperRequest
 
   return {
     get end() {
-      return Math.min(...all.map(({ end }) => end));
+      return Math.min(...all.map(({ end, counts }) => (counts ? end : Infinity)));
     },
     get renewals() {
       return renewals;
@@ -112,14 +124,25 @@ export function keep({ lease, child, childTtl, login, onTrouble }: KeeperRequest
   };
 }
 
-/** Without `ttl` the token gets what its own settings say. */
-async function renewToken(caller: Caller, ttl?: number): Promise<{ readonly left: number; readonly final: boolean }> {
+/** Without `ttl` the token gets what its own settings say. `end`: when it ends as far as that is known. */
+async function renewToken(
+  caller: Caller,
+  ttl?: number,
+  end = Infinity,
+): Promise<{ readonly left: number; readonly final: boolean }> {
   const body = ttl === undefined ? {} : { increment: `${ttl.toString()}s` };
   const reply = await caller.request('POST', 'auth/token/renew-self', body, {
     timeout: REQUEST_TIMEOUT,
     repeatable: true,
   });
   if (reply.status === 400) return lookAtToken(caller);
+  // A token that lives and has no policy for this is denied with more words than one that has ended.
+  if (reply.status === 403 && reply.errors.some((line) => line.includes('error occurred'))) {
+    return lookAtToken(caller).catch((error: unknown) => {
+      if (!isQuorateError(error, 'denied')) throw error;
+      return { left: end - Date.now(), final: true };
+    });
+  }
   if (reply.status !== 200) throw refusal('POST auth/token/renew-self', reply);
   const auth = (reply.body as { readonly auth?: { readonly lease_duration?: unknown } }).auth;
   const seconds = Number(auth?.lease_duration ?? 0);

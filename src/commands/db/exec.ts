@@ -214,7 +214,11 @@ async function makeFolder(context: Context): ReturnType<typeof import('../../bro
 }
 
 async function report(context: Context, receipt: Receipt, sink: Sink | undefined): Promise<void> {
-  if (!receipt.proved) context.output.warn(`it is not proved that the credential of ${receipt.role} is gone`);
+  if (!receipt.proved) {
+    context.output.warn(
+      `it is not proved that the credential of ${receipt.role} is gone: it is left to its time, ${receipt.expires}`,
+    );
+  }
   if (sink === undefined) return;
   const text = Secret.fromText(`${JSON.stringify(receipt, null, 2)}\n`);
   try {
