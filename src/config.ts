@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import * as v from 'valibot';
 import { authSchema, withAbsoluteFiles } from './auth.ts';
-import { parseDocument } from './document.ts';
 import { QuorateError } from './errors.ts';
 import { readText } from './files.ts';
+import { readPlainYaml } from './plain-yaml.ts';
 import { namespacePath, shareName, walletSchema } from './wallet-config.ts';
 
 /** The name that is looked for in the working folder when no `--config` is given. */
@@ -95,7 +95,7 @@ export interface Config extends v.InferOutput<typeof schema> {
 export async function loadConfig(file: string): Promise<Config> {
   const text = await readText(file);
   const folder = dirname(resolve(file));
-  const config = parseDocument(text, schema, { file });
+  const config = await check(text, file);
   const clusters = Object.fromEntries(
     Object.entries(config.clusters).map(([key, one]) => [key, withAbsolutePaths(one, folder)]),
   );
@@ -103,6 +103,14 @@ export async function loadConfig(file: string): Promise<Config> {
     Object.entries(config.wallets).map(([key, one]) => [key, { ...one, nodes: withAbsoluteLogins(one.nodes, folder) }]),
   );
   return { ...config, clusters, wallets, records: resolve(folder, config.records), file: resolve(file), folder, text };
+}
+
+/** Every command reads it, so the YAML library is loaded only for what is not plain, and to say what is wrong. */
+async function check(text: string, file: string): Promise<v.InferOutput<typeof schema>> {
+  const plain = readPlainYaml(text);
+  const checked = plain === undefined ? undefined : v.safeParse(schema, plain);
+  if (checked?.success === true) return checked.output;
+  return (await import('./document.ts')).parseDocument(text, schema, { file });
 }
 
 /** The config that `--config` names, else `quorate.yaml` in `cwd`, else undefined. */

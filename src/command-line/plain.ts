@@ -29,6 +29,11 @@ export function readPlain(
   const values: Record<string, unknown> = {};
   for (let index = 0; index < words.length; index += 1) {
     const word = words[index] ?? '';
+    // What follows is a program of the user's, with its own options.
+    if (word === '--') {
+      args.push(...words.slice(index + 1));
+      break;
+    }
     if (!word.startsWith('-')) {
       args.push(word);
       continue;

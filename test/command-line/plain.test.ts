@@ -70,7 +70,13 @@ describe('plain words', () => {
     ).toEqual({ args: ['x'], values: { cluster: 'prod', peer: ['a', 'b'], yes: true, format: 'json' } });
   });
 
-  it('are no help, mistake, abbreviation, or word after --', () => {
+  it('are those of a program after --, whatever they look like', () => {
+    const command = commandOf({ options, arguments: [one, many] });
+    const words = ['x', '--yes', '--', 'env', '--yes', '-x', '--', 'y'];
+    expect(readPlain(command, words)).toEqual({ args: ['x', 'env', '--yes', '-x', '--', 'y'], values: { yes: true } });
+  });
+
+  it('are no help, mistake or abbreviation', () => {
     const command = commandOf({ options, arguments: [one] });
     expect(readPlain({ options: { 'no-wait': { description: 'a switch' } } }, [])).toBeUndefined();
     for (const words of [

@@ -7,6 +7,7 @@ const SHARED = [
   'config',
   'wallet-config',
   'document',
+  'plain-yaml',
   'hcl',
   'secret',
   'files',

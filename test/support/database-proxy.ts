@@ -1,5 +1,5 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { afterAll } from 'vitest';
+import { atEnd } from './at-end.ts';
 
 /** Stands between a Vault server and a real database, to take the database away. */
 export interface DatabaseProxy {
@@ -19,7 +19,7 @@ export interface DatabaseProxy {
 
 const proxies: DatabaseProxy[] = [];
 
-afterAll(async () => {
+atEnd(async () => {
   await Promise.all(proxies.splice(0).map((proxy) => proxy.close()));
 });
 

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
-import { afterAll } from 'vitest';
+import { atEnd } from './at-end.ts';
 import { makeCertificates } from '../../src/rehearsal/certificates.ts';
 import { Watchdog } from '../../src/rehearsal/watchdog.ts';
 
@@ -34,7 +34,7 @@ const started: Started[] = [];
 const folders: string[] = [];
 
 // Whatever a test file started is gone when it ends; the watchdog sees to it when the test is killed.
-afterAll(async () => {
+atEnd(async () => {
   for (const { child, watchdog } of started.splice(0)) {
     await endServer(child);
     await watchdog.release();
