@@ -168,6 +168,19 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
       boot: { summary: 'wait, log in, fetch, check, hand over', load: () => import('./commands/node/boot.ts') },
     },
   },
+  'separation': {
+    summary: 'a proof that nobody reaches too many shares of a wallet',
+    commands: {
+      export: {
+        summary: 'what decides who reaches what on a cluster, signed',
+        load: () => import('./commands/separation/export.ts'),
+      },
+      prove: {
+        summary: 'join the exports, and find who reaches too much',
+        load: () => import('./commands/separation/prove.ts'),
+      },
+    },
+  },
   'completion': {
     summary: 'completion for bash, zsh, fish and powershell',
     load: async () => ({ command: (await import('./commands/completion.ts')).completionOf(COMMANDS) }),

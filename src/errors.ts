@@ -115,6 +115,8 @@ export const ERROR_CODES = {
   'epoch-uncommitted': EXIT.unverified,
   'epoch-conflict': EXIT.unverified,
   'state-missing': EXIT.unverified,
+  'separation-broken': EXIT.unverified,
+  'separation-unproved': EXIT.unverified,
   'hsm-key-unfit': EXIT.unverified,
   'hsm-decryption-failed': EXIT.unverified,
   // The rest.

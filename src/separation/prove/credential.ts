@@ -1,4 +1,4 @@
-import { Acl, passes, type Permissions, type PlacedRule } from '../policy/acl.ts';
+import { Acl, passes, type PlacedRule } from '../policy/acl.ts';
 import { CAN } from '../policy/parse.ts';
 import { fillIn, fillInAny, isTemplated } from '../policy/template.ts';
 import { roleCredentials } from './logins.ts';
@@ -24,17 +24,28 @@ export interface Finding {
   readonly sudo: boolean;
 }
 
-/** What a question was, and its answer, for the second engine. */
+/** What a question was, for the second engine. */
 export interface Probe {
   readonly credential: Credential;
   readonly path: string;
-  readonly permissions: Permissions | undefined;
 }
 
 /** Which rules of a policy speak of which targets. */
 interface Interest {
   readonly rule: number;
   readonly target: Target;
+}
+
+/** The rules of what somebody holds, by policy, filled in for them; undefined where one is not there for them. */
+export function filledRules(
+  world: World,
+  { token, identity, entity }: Credential,
+): readonly { readonly key: PolicyKey; readonly rules: readonly (PlacedRule | undefined)[] }[] {
+  return [...new Set([...token, ...identity])].flatMap((key) => {
+    const policy = world.policies.get(key);
+    if (policy === undefined) return [];
+    return [{ key, rules: policy.rules.map((rule) => fillIn(rule, entity?.template, policy.allow)) }];
+  });
 }
 
 /** Says what credentials on one cluster lead to; every set of policies is looked at once. */
@@ -105,22 +116,11 @@ export class Evaluator {
 
   /** The rules of a credential, filled in for its holder. */
   rulesOf(credential: Credential): readonly PlacedRule[] {
-    return this.#rules(credential).flatMap(({ rules }) => rules.filter((rule) => rule !== undefined));
-  }
-
-  #rules({ token, identity, entity }: Credential): readonly {
-    readonly key: PolicyKey;
-    readonly rules: readonly (PlacedRule | undefined)[];
-  }[] {
-    return [...new Set([...token, ...identity])].flatMap((key) => {
-      const policy = this.#world.policies.get(key);
-      if (policy === undefined) return [];
-      return [{ key, rules: policy.rules.map((rule) => fillIn(rule, entity?.template, policy.allow)) }];
-    });
+    return filledRules(this.#world, credential).flatMap(({ rules }) => rules.filter((rule) => rule !== undefined));
   }
 
   #evaluate(credential: Credential): readonly Finding[] {
-    const filled = this.#rules(credential);
+    const filled = filledRules(this.#world, credential);
     const acl = new Acl(filled.flatMap(({ rules }) => rules.filter((rule) => rule !== undefined)));
     const found = new Map<string, Finding>();
     for (const { key, rules } of filled) {
@@ -137,7 +137,7 @@ export class Evaluator {
   #try(credential: Credential, acl: Acl, target: Target, name: string, found: Map<string, Finding>): void {
     const path = pathWith(target.path, name);
     const permissions = acl.at(path);
-    this.#onProbe?.({ credential, path, permissions });
+    this.#onProbe?.({ credential, path });
     if (permissions === undefined || (permissions.bits & CAN.deny) !== 0) return;
     if ((permissions.bits & target.bits) === 0) return;
     const sudo = (permissions.bits & CAN.sudo) !== 0;

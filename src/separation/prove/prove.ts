@@ -13,7 +13,7 @@ import { nameOf, World } from './world.ts';
 
 export interface ProveOptions {
   /** Told every question that was put to a set of policies, for the second engine. */
-  readonly onProbe?: (cluster: string, probe: Probe) => void;
+  readonly onProbe?: (world: World, probe: Probe) => void;
 }
 
 /**
@@ -39,7 +39,7 @@ export function prove(topology: Topology, exports: readonly SeparationExport[], 
       onProbe === undefined
         ? undefined
         : (probe) => {
-            onProbe(cluster, probe);
+            onProbe(world, probe);
           },
     );
     for (const principal of principalsOf(world, evaluator, topology)) {
