@@ -6,6 +6,8 @@ import { activePeer } from './leadership.ts';
 import { acquireLock, describeClaim, type LockClaim, readLock, releaseLock, updateNonce } from './lock.ts';
 import { lookForOperations } from './rotation/sweep.ts';
 import type { CommonScript } from './script.ts';
+import { surveyPeers } from './survey.ts';
+import { leadingServer } from './unseal/takers.ts';
 
 const LOCK = 'lock';
 
@@ -31,8 +33,8 @@ export function lockStep(script: CommonScript): Step {
     id: LOCK,
     title: 'the ceremony lock is taken, so that no other ceremony runs on this cluster',
     who: 'administrator',
-    done: (run) => withActive(run, (session) => holdsLock(run, script, session)),
-    run: (run) => withActive(run, (session) => takeLock(run, script, session)),
+    done: (run) => withLeading(run, (session) => holdsLock(run, script, session)),
+    run: (run) => withLeading(run, (session) => takeLock(run, script, session)),
   };
 }
 
@@ -41,8 +43,8 @@ export function unlockStep(script: CommonScript): Step {
     id: 'unlock',
     title: 'the ceremony lock is released',
     who: 'administrator',
-    done: (run) => withActive(run, async (session) => !(await holdsLock(run, script, session))),
-    run: (run) => withActive(run, (session) => freeLock(run, script, session)),
+    done: (run) => withLeading(run, async (session) => !(await holdsLock(run, script, session))),
+    run: (run) => withLeading(run, (session) => freeLock(run, script, session)),
   };
 }
 
@@ -62,7 +64,7 @@ export function freeingOnError(script: CommonScript, step: Step, isClean?: (run:
         if (isQuorateError(error, 'deadline-passed')) await clearAway(run);
         try {
           const clean = await (isClean?.(run) ?? Promise.resolve(true));
-          if (clean) await withActive(run, (session) => freeLock(run, script, session));
+          if (clean) await withLeading(run, (session) => freeLock(run, script, session));
         } catch (second) {
           // The error that led here says more.
           if (!isQuorateError(second)) throw second;
@@ -134,6 +136,17 @@ export async function tellNonce(run: Run, session: Session, nonce: string): Prom
   }
 }
 
+/** The same for the lock, which is the cluster's: the peer leads whether or not the namespace is open, or there at all. */
+async function withLeading<T>(run: Run, use: (session: Session) => Promise<T>): Promise<T> {
+  const peer = await (run.cluster.namespace === undefined ? activePeer(run) : leadingServer(run));
+  const { session } = await run.login(peer);
+  try {
+    return await use(session);
+  } finally {
+    session.close();
+  }
+}
+
 /** A session on the active peer for some calls. */
 export async function withActive<T>(run: Run, use: (session: Session) => Promise<T>): Promise<T> {
   const { session } = await run.login(await activePeer(run));
@@ -150,13 +163,28 @@ async function mayTakeOver(run: Run, holder: LockClaim): Promise<boolean> {
     accepted(run) ||
     (await run.people.acceptException(`Another ceremony holds the lock: ${describeClaim(holder)}.`, 'take over'));
   if (!agreed) return false;
-  const busy = await notIdle(run);
+  const busy = [...(await notIdle(run)), ...(await notIdleElsewhere(run))];
   if (busy.length === 0) return true;
   throw new QuorateError(
     'ceremony-locked',
     `another ceremony holds the lock, ${describeClaim(holder)}, and the peers are not idle: ${busy.join('; ')}`,
     { hint: 'Resume that ceremony, or cancel what is under way. Then run this one again.' },
   );
+}
+
+/** The same in the cluster's other places, for the lock is that of all: its root, and what is open of its namespaces. */
+async function notIdleElsewhere(run: Run): Promise<readonly string[]> {
+  const { namespace: own = '', namespaces = [] } = run.cluster;
+  const busy: string[] = [];
+  for (const path of ['', ...namespaces].filter((one) => one !== own)) {
+    const there = await run.enter?.(path);
+    if (there === undefined) continue;
+    const surveys = await surveyPeers(there.cluster.peers, { signal: run.signal });
+    if (path !== '' && !surveys.some(({ state }) => state === 'active')) continue;
+    const found = await notIdle({ ...there, signal: run.signal });
+    busy.push(...found.map((one) => `${path === '' ? 'the root' : path}: ${one}`));
+  }
+  return busy;
 }
 
 /** What keeps the peers from being idle: operations under way, and peers that cannot be asked. */

@@ -1,30 +1,14 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { cp, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { renderRoster } from '../../src/ceremony/roster/roster.ts';
 import { renderYaml } from '../../src/document.ts';
 import { callPeer, type LiveCluster, sharedCluster, temporaryFolder } from '../support/cluster.ts';
+import { lastRecord } from '../support/desk.ts';
 import { at } from '../support/http.ts';
-import { callSeal, type LiveNamespace, makeNamespace, rosterIn, sealedOn } from '../support/namespaces.ts';
+import { callSeal, sealedOn, writeNamespacePolicy } from '../support/namespaces.ts';
 import { type Ended, errorCode, quorate } from '../support/quorate.ts';
-import { rosterOf } from '../support/rotation.ts';
+import { ceremonyToken } from '../support/quorum.ts';
 import { vaultBinary } from '../support/vault-binary.ts';
-
-const HOLDERS = ['Alice', 'Bo', 'Cleo'];
-
-/** What the README gives a ceremony login for a namespace, with the rules for the cluster that its ceremonies need. */
-const POLICY = `
-path "sys/namespaces/team" { capabilities = ["create", "read", "update"] }
-path "sys/namespaces/team/*" { capabilities = ["read", "update"] }
-path "team/sys/rotate/root/*" { capabilities = ["create", "read", "update", "delete"] }
-path "team/sys/rotate/recovery/*" { capabilities = ["read"] }
-path "team/sys/generate-root-token/*" { capabilities = ["create", "read", "update", "delete"] }
-path "team/sys/rekey/*" { capabilities = ["read"] }
-path "team/sys/key-status" { capabilities = ["read"] }
-path "quorate/data/ceremony-lock" { capabilities = ["create", "read", "update"] }
-path "sys/storage/raft/autopilot/state" { capabilities = ["read"] }
-path "sys/audit" { capabilities = ["read", "sudo"] }
-`;
 
 async function desk(live: LiveCluster, namespaces: readonly Readonly<Record<string, string>>[]): Promise<string> {
   const folder = await temporaryFolder();
@@ -36,40 +20,70 @@ async function desk(live: LiveCluster, namespaces: readonly Readonly<Record<stri
 
 describe('commands in a namespace', () => {
   const shared = sharedCluster({ peers: 1 });
-  let team: LiveNamespace;
   let folder: string;
   let token: string;
   const run = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> =>
     quorate(args, { cwd: folder, env: { BAO_TOKEN: token, ...env } });
+  const sealed = (): Promise<readonly boolean[]> => sealedOn({ ...shared(), path: 'team/a' });
+  const lock = (data?: Readonly<Record<string, string>>): ReturnType<typeof callPeer> =>
+    callPeer(shared().cluster, 0, data === undefined ? 'GET' : 'POST', 'quorate/data/ceremony-lock', {
+      token: shared().rootToken,
+      ...(data === undefined ? {} : { body: { data } }),
+    });
 
   beforeAll(async () => {
     const live = shared();
-    await rosterOf(live, HOLDERS);
-    team = await makeNamespace(live, 'team', false);
-    await callPeer(live.cluster, 0, 'POST', 'sys/namespaces/plain', { token: live.rootToken, body: {} });
-    folder = await desk(live, [{ path: 'team', roster: 'team.yaml' }]);
-    await writeFile(join(folder, 'team.yaml'), renderRoster(rosterIn(team, HOLDERS)));
-    await mkdir(join(folder, 'shares'));
-    for (const [index, text] of team.shares.entries()) {
-      await writeFile(join(folder, `shares/${index.toString()}`), text, { mode: 0o600 });
-    }
-    const asked = { token: live.rootToken };
-    await callPeer(live.cluster, 0, 'PUT', 'sys/policies/acl/ceremony', { ...asked, body: { policy: POLICY } });
-    const made = await callPeer(live.cluster, 0, 'POST', 'auth/token/create', {
-      ...asked,
-      body: { policies: ['ceremony'], ttl: '1h' },
-    });
+    await ceremonyToken(live);
+    for (const plain of ['team', 'plain']) await callSeal(live, plain, 'POST', '', { body: {} });
+    folder = await desk(live, [{ path: 'team/a', roster: 'team.yaml' }]);
+    // What the README gives a login that is not root, and nothing more.
+    const policies = ['ceremony', await writeNamespacePolicy(live, 'team/a')];
+    const body = { policies, ttl: '1h' };
+    const made = await callPeer(live.cluster, 0, 'POST', 'auth/token/create', { token: live.rootToken, body });
     token = String(at(made.body, 'auth', 'client_token'));
   });
 
-  const shares = ['--share-file', 'shares/0', '--share-file', 'shares/1'];
+  const custodians = ['A', 'B', 'C'].flatMap((name) => ['--custodian', name]);
+  const init = ['init', '--namespace', 'team/a', '--insecure-plain-shares', '--threshold', '2', ...custodians];
+  const shares = ['--share-file', 'shares/a', '--share-file', 'shares/b'];
 
-  it('status tells of it, with a token, and counts one that nobody can ask for as not ready', async () => {
+  it('a lab creates one without OpenPGP keys, from flags, while no other ceremony holds the lock', async () => {
+    await lock({ ceremony: 'another', kind: 'drill', who: 'Erin', nonce: '' });
+    const refused = await run(init);
+    expect([errorCode(refused), refused.stderr.includes('another ceremony holds the lock')]).toEqual([
+      'preflight-failed',
+      true,
+    ]);
+    expect((await callSeal(shared(), 'team/a', 'GET', '')).status).not.toBe(200);
+    // It may be taken over only while nothing is under way, in the root neither.
+    const taking = [...init, '--format', 'json', '--accept', 'lock', '--reason', 'Erin is gone'];
+    const asked = { token: shared().rootToken };
+    const drill = { secret_shares: 1, secret_threshold: 1, require_verification: true };
+    await callPeer(shared().cluster, 0, 'PUT', 'sys/rotate/root/init', { ...asked, body: drill });
+    expect(errorCode(await run(taking))).toBe('ceremony-locked');
+    await callPeer(shared().cluster, 0, 'DELETE', 'sys/rotate/root/init', asked);
+    const made = await run(taking);
+    expect(made.status, made.stderr).toBe(0);
+    expect(await sealed()).toEqual([false]);
+    const { folder: record, lines } = await lastRecord(folder);
+    const began = lines.flatMap((one) => (one.event === 'step.started' ? [one.id] : []));
+    expect([began[0], began.at(-1)]).toEqual(['lock', 'unlock']);
+    expect(at((await lock()).body, 'data', 'data', 'ceremony')).toBe('');
+    await cp(join(record, 'issued'), join(folder, 'shares'), { recursive: true });
+    for (const name of await readdir(join(folder, 'shares'))) {
+      await rename(join(folder, 'shares', name), join(folder, 'shares', name.replace('.share', '').toLowerCase()));
+    }
+  });
+
+  it('it is sealed; status tells so, with a token, and counts one that nobody can ask for as not ready', async () => {
+    const shut = await run(['seal', '--namespace', 'team/a', ...shares]);
+    expect(shut.status, shut.stderr).toBe(0);
+    expect(await sealed()).toEqual([true]);
     const told = await run(['status', '--format', 'json']);
     expect(told.status).toBe(3);
     expect(JSON.parse(told.stdout)).toMatchObject({
       peers: [{ state: 'active' }],
-      namespaces: [{ name: 'team', peers: [{ state: 'sealed', seal: { threshold: 2, shares: 3 } }] }],
+      namespaces: [{ name: 'team/a', peers: [{ state: 'sealed', seal: { threshold: 2, shares: 3 } }] }],
     });
     const mute = await run(['status', '--format', 'json'], { BAO_TOKEN: '', HOME: folder });
     expect(mute.status).toBe(3);
@@ -79,19 +93,21 @@ describe('commands in a namespace', () => {
   });
 
   it('unseal opens it by its own roster, and status is content then', async () => {
-    const wrong = await run(['unseal', '--namespace', 'team', '--share-file', 'shares/0', '--share-file', 'shares/0']);
-    expect(errorCode(wrong)).toBe('share-duplicate');
-    const opened = await run(['unseal', '--namespace', '/team/', ...shares, '--format', 'json']);
+    const twice = ['--share-file', 'shares/a', '--share-file', 'shares/a'];
+    expect(errorCode(await run(['unseal', '--namespace', 'team/a', ...twice]))).toBe('share-duplicate');
+    const opened = await run(['unseal', '--namespace', '/team/a/', ...shares, '--format', 'json']);
     expect(opened.status, opened.stderr).toBe(0);
-    expect(JSON.parse(opened.stdout)).toMatchObject({ namespaces: [{ name: 'team', peers: [{ state: 'active' }] }] });
+    expect(JSON.parse(opened.stdout)).toMatchObject({ namespaces: [{ name: 'team/a', peers: [{ state: 'active' }] }] });
     expect((await run(['status'])).status).toBe(0);
   });
 
   it("the environment's namespace counts: a drill there proves its custodians", async () => {
-    const drilled = await run(['drill', ...shares, '--format', 'json'], { BAO_NAMESPACE: 'team' });
+    const drilled = await run(['drill', ...shares, '--format', 'json'], { BAO_NAMESPACE: 'team/a' });
     expect(drilled.status, drilled.stderr).toBe(0);
     await writeFile(join(folder, 'drill.yaml'), renderYaml({ ceremony: 'drill', title: 'A drill', cluster: 'test' }));
-    const other = await run(['ceremony', 'run', 'drill.yaml', ...shares], { BAO_NAMESPACE: 'team' });
+    const keyring = await run(['rotate-keyring'], { BAO_NAMESPACE: 'team/a' });
+    expect(keyring.status, keyring.stderr).toBe(0);
+    const other = await run(['ceremony', 'run', 'drill.yaml', ...shares], { BAO_NAMESPACE: 'team/a' });
     expect([other.status, errorCode(other)]).toEqual([1, 'usage']);
   });
 
@@ -104,18 +120,6 @@ describe('commands in a namespace', () => {
     // What quorate does not do.
     expect((await callSeal(shared(), 'plain', 'PUT', '/seal')).status).toBe(204);
     expect((await callPeer(shared().cluster, 0, 'GET', 'sys/mounts', mounts)).status).toBe(404);
-  });
-
-  it('a lab creates one without OpenPGP keys, from flags', async () => {
-    const custodians = ['A', 'B', 'C'].flatMap((name) => ['--custodian', name]);
-    const made = await run(
-      ['init', '--namespace', 'lab', '--insecure-plain-shares', '--threshold', '2', ...custodians],
-      {
-        BAO_TOKEN: shared().rootToken,
-      },
-    );
-    expect(made.status, made.stderr).toBe(0);
-    expect(await sealedOn({ ...shared(), path: 'lab' })).toEqual([false]);
   });
 });
 

@@ -1,11 +1,12 @@
 import type { Finding, Kind, PreflightRun, Step } from '../kind.ts';
 import type { ScriptKeys } from '../keys.ts';
+import { freeingOnError, lockStep, unlockStep } from '../lock-steps.ts';
 import { clocksAgree, reachable, sameVersion, withinPolicy } from '../preflight.ts';
 import { participantFaults } from '../script.ts';
 import { surveyPeers } from '../survey.ts';
 import type { InitScript } from './init/script.ts';
 import { initialiseStep } from './init/initialise.ts';
-import { innerWritesStep, namespaceFaults } from './init/namespace.ts';
+import { innerWritesStep, namespaceFaults, namespaceLock } from './init/namespace.ts';
 import { proveStep } from './init/prove.ts';
 import { rosterStep } from './init/roster.ts';
 import { KnownPassword } from './init/login-session.ts';
@@ -86,7 +87,8 @@ export const init: Kind<InitScript> = {
     return faults;
   },
 
-  async preflight(script, { cluster, policy, signal, enter }) {
+  async preflight(script, run) {
+    const { cluster, policy, signal, enter } = run;
     const surveys = await surveyPeers(cluster.peers, { signal });
     const used = surveys.filter(({ state }) => state !== 'uninitialised' && state !== 'unreachable');
     const seals = new Set(surveys.flatMap(({ seal }) => (seal === undefined ? [] : [seal.type])));
@@ -131,12 +133,16 @@ export const init: Kind<InitScript> = {
       ...withinPolicy(script.shares, script.threshold, policy),
       ...hasWayBack(script),
       ...(await nestedSeals(script, signal, enter)),
+      ...(script.namespace === undefined ? [] : await namespaceLock(run)),
     ];
   },
 
   steps(script: InitScript, keys: ScriptKeys): readonly Step[] {
     const made = [initialiseStep(script, keys), proveStep(script), unsealStep(script), rosterStep(script)];
-    if (script.namespace !== undefined) return [...made, innerWritesStep(script)];
+    if (script.namespace !== undefined) {
+      const locked = [...made, innerWritesStep(script)].map((step) => freeingOnError(script, step));
+      return [lockStep(script), ...locked, unlockStep(script)];
+    }
     const root = new RootAccess(script);
     const known = new KnownPassword();
     return [

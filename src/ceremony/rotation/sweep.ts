@@ -59,10 +59,10 @@ export async function lookForOperations(run: Pick<Run, 'cluster' | 'login' | 'si
 }
 
 async function held(session: Session): Promise<readonly UnderWay[]> {
-  const { flavour, sealed } = await session.peer.sealStatus({ timeout: LOOK_TIMEOUT });
+  const { flavour, sealed, initialised } = await session.peer.sealStatus({ timeout: LOOK_TIMEOUT });
   // Nothing outlives the sealing of a peer: it is all in memory. What is under way in a namespace does outlive its
   // sealing, and answers 503 until it is unsealed (OpenBao 2.7.2).
-  if (sealed && session.peer.namespace === '') return [];
+  if (!initialised || (sealed && session.peer.namespace === '')) return [];
   if (flavour !== 'openbao') return ask(session, false);
   const deadline = Date.now() + OWN_ANSWERS;
   for (;;) {

@@ -1,6 +1,8 @@
 import { applyWrites } from '../../first-writes.ts';
-import type { Step } from '../../kind.ts';
+import type { Finding, PreflightRun, Step } from '../../kind.ts';
+import { lockFinding } from '../../lock.ts';
 import { withActive } from '../../lock-steps.ts';
+import { leadingServer } from '../../unseal/takers.ts';
 import type { InitScript } from './script.ts';
 
 /** Entries that make no sense for a namespace, which comes without a root token: its parent's logins go on to work in it. */
@@ -12,6 +14,16 @@ export function namespaceFaults(script: InitScript): readonly string[] {
     (entry) =>
       `${entry} is for a cluster: a namespace has no root token of its own, and logins of its parent reach into it`,
   );
+}
+
+/** A namespace is made in a cluster that lives, where other ceremonies may run: the lock must be free, as for all of them. */
+export async function namespaceLock(run: PreflightRun): Promise<readonly Finding[]> {
+  const { session } = await run.login(await leadingServer(run));
+  try {
+    return [await lockFinding(session)];
+  } finally {
+    session.close();
+  }
 }
 
 /** The writes that reviewers approved, made in the namespace by the administrator's login. */
