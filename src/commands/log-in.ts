@@ -10,6 +10,8 @@ import { clusterChoice } from './cluster-options.ts';
 export interface ClusterLogin {
   readonly login: Login;
   readonly peers: readonly Peer[];
+  /** How it was made. */
+  readonly auth: AuthSettings;
 }
 
 export interface LogInOptions {
@@ -40,7 +42,7 @@ export async function logIn(context: Context, choice: ClusterChoice, options: Lo
     for (const peer of peers) {
       try {
         const login = await context.login(peer, auth, options);
-        return { login, peers: [peer, ...peers.filter((one) => one !== peer)] };
+        return { login, auth, peers: [peer, ...peers.filter((one) => one !== peer)] };
       } catch (error) {
         if (!isAway(error)) throw error;
         faults.push(error);

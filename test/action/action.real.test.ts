@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Receipt } from '../../src/broker/exec/receipt.ts';
 import { renderYaml } from '../../src/document.ts';
+import { makeCertificates } from '../../src/rehearsal/certificates.ts';
 import { setupOf, sharedBroker } from '../support/broker.ts';
 import { callPeer, temporaryFolder } from '../support/cluster.ts';
+import { at } from '../support/http.ts';
 import { makeIssuer, startGithub } from '../support/issuer.ts';
 import { MAIN } from '../support/quorate.ts';
 import { waitUntil } from '../support/wait.ts';
@@ -56,19 +58,23 @@ beforeAll(async () => {
   await mkdir(join(folder, 'bin'));
   const program = `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`;
   await writeFile(join(folder, 'bin/quorate'), program, { mode: 0o755 });
-  const github = await startGithub((aud) =>
-    issuer.token({
-      iss: ISSUER,
-      aud,
-      sub: 'repo:octo/app:ref:refs/heads/main',
-      repository: 'octo/app',
-      ref: 'refs/heads/main',
-    }),
-  );
-  job = github.env;
   const { cluster } = broker.live;
+  // Its certificate is of an authority that the machine was told of besides.
+  const [peer] = cluster.peers;
+  const tls = {
+    cert: await readFile(peer?.certificateFile ?? '', 'utf8'),
+    key: await readFile(peer?.keyFile ?? '', 'utf8'),
+  };
+  const claims = {
+    iss: ISSUER,
+    sub: 'repo:octo/app:ref:refs/heads/main',
+    repository: 'octo/app',
+    ref: 'refs/heads/main',
+  };
+  const github = await startGithub((aud) => issuer.token({ ...claims, aud }), tls);
+  job = { ...github.env, NODE_EXTRA_CA_CERTS: cluster.caFile };
   common = {
-    'address': cluster.peers[0]?.address ?? '',
+    'address': peer?.address ?? '',
     'ca': cluster.caFile,
     'audience': AUDIENCE,
     'login-role': 'ci',
@@ -171,6 +177,68 @@ describe('the action without a script', () => {
       token: live.rootToken,
       body: { sync: true },
     });
+  });
+});
+
+describe('a job elsewhere', () => {
+  const server = (): Readonly<Record<string, string>> => ({
+    BAO_ADDR: common['address'] ?? '',
+    BAO_CACERT: common['ca'] ?? '',
+  });
+  const asRoot = (method: string, path: string, body?: unknown) =>
+    callPeer(shared().live.cluster, 0, method, path, { token: shared().live.rootToken, body });
+  const tokens = async (): Promise<number> =>
+    Number(at((await asRoot('LIST', 'auth/token/accessors')).body, 'data', 'keys', 'length'));
+
+  it('on GitLab logs in by the token of a variable, which its program does not get; nothing of it is left', async () => {
+    const token = issuer.token({
+      iss: ISSUER,
+      aud: AUDIENCE,
+      sub: 'x',
+      repository: 'octo/app',
+      ref: 'refs/heads/main',
+    });
+    const before = await tokens();
+    const words = ['db', 'exec', 'read', '--login', 'jwt,role=ci,variable=ID_TOKEN', '--'];
+    const ended = await shared().run([...words, 'sh', '-c', 'env; psql -X -A -t -c "SELECT 1"'], {
+      ...server(),
+      ID_TOKEN: token,
+    });
+    expect(ended.status, ended.stderr).toBe(0);
+    expect(ended.stdout).toMatch(/^1$/m);
+    expect(ended.stdout).not.toContain(token);
+    expect(await tokens()).toBe(before);
+    // A token by which something lives on has to live on itself.
+    const creds = await shared().run(['db', 'creds', ...words.slice(2, 5)], { ...server(), ID_TOKEN: token });
+    const { lease } = JSON.parse(creds.stdout) as { lease: { id: string } };
+    expect(await tokens()).toBe(before + 1);
+    const revoked = await shared().run(['db', 'revoke', lease.id, ...words.slice(3, 5)], {
+      ...server(),
+      ID_TOKEN: token,
+    });
+    expect(revoked.status, revoked.stderr).toBe(0);
+    expect(await tokens()).toBe(before + 1);
+    const none = await shared().run(['db', 'creds', 'none', ...words.slice(3, 5)], { ...server(), ID_TOKEN: token });
+    expect(none.status).toBe(4);
+    expect(await tokens()).toBe(before + 1);
+  });
+
+  it('logs in by a certificate, which its renewals show too', async () => {
+    const { ca, peers } = await makeCertificates(['job']);
+    await asRoot('POST', 'sys/auth/cert', { type: 'cert' });
+    const role = {
+      certificate: ca,
+      token_policies: ['quorate-db-read-login'],
+      token_no_default_policy: true,
+      token_ttl: 6,
+    };
+    expect((await asRoot('POST', 'auth/cert/certs/job', role)).status).toBe(204);
+    const { folder: cwd } = shared();
+    await writeFile(join(cwd, 'job.pem'), peers[0]?.certificate ?? '');
+    await writeFile(join(cwd, 'job.key'), peers[0]?.key.exposeText() ?? '', { mode: 0o600 });
+    const login = 'cert,role=job,certificate=job.pem,key=job.key';
+    const ended = await shared().run(['db', 'exec', 'read', '--login', login, '--', 'sleep', '9'], server());
+    expect(ended.status, ended.stderr).toBe(0);
   });
 });
 

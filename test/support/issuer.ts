@@ -1,5 +1,6 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { atEnd } from './at-end.ts';
 
@@ -48,12 +49,22 @@ export interface Asked {
   readonly body: unknown;
 }
 
-/** A small HTTP service on this machine, for what stands beside the server that is tried: it answers with JSON. */
+/** A certificate and its key, PEM. */
+export interface ServiceTls {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/**
+ * A small HTTP service on this machine, for what stands beside the server that is tried: it answers with JSON. With
+ * `tls` it speaks https.
+ */
 export async function startService(
   answer: (asked: Asked) => { readonly status?: number; readonly body: unknown },
+  tls?: ServiceTls,
 ): Promise<Service> {
   const seen = { asked: 0 };
-  const server = createServer((request, response) => {
+  const listener: RequestListener = (request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
@@ -67,11 +78,12 @@ export async function startService(
       response.writeHead(status, { 'Content-Type': 'application/json' });
       response.end(JSON.stringify(body));
     });
-  });
+  };
+  const server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   servers.push(server);
   return {
-    address: `http://127.0.0.1:${(server.address() as AddressInfo).port.toString()}`,
+    address: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${(server.address() as AddressInfo).port.toString()}`,
     get asked() {
       return seen.asked;
     },
@@ -81,6 +93,7 @@ export async function startService(
 /** The service that GitHub's runner names to a job: it gives `token(audience)` to whoever has its bearer. */
 export async function startGithub(
   token: (audience: string) => string,
+  tls?: ServiceTls,
 ): Promise<{ readonly service: Service; readonly env: Readonly<Record<string, string>>; failures: number }> {
   const bearer = 'the-runner-gave-this';
   const state = { failures: 0 };
@@ -93,7 +106,7 @@ export async function startGithub(
       return { status: 401, body: {} };
     }
     return { body: { count: 1, value: token(url.searchParams.get('audience') ?? '') } };
-  });
+  }, tls);
   return {
     service,
     env: {

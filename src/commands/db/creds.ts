@@ -82,6 +82,12 @@ export const command = defineCommand({
         } finally {
           credential.password.wipe();
         }
+      } catch (error) {
+        // Nothing hangs on a login that was made for this alone.
+        if (login.own && values['idempotency-key'] === undefined) {
+          await (await import('../../broker/child-token.ts')).endToken(caller);
+        }
+        throw error;
       } finally {
         caller.close();
       }

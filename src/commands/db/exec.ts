@@ -39,7 +39,7 @@ const options = {
   'prove': { description: 'ask the database too: the login is refused, and an open session was ended' },
   'receipt': { value: 'FILE', description: 'write what happened to this new file, as JSON' },
   'mask': { description: "tell GitHub's runner first to strike the password out of the job's log" },
-  'keep-token': { description: 'leave BAO_TOKEN and VAULT_TOKEN in the environment of the program' },
+  'keep-token': { description: 'leave the token that quorate logged in with in the environment of the program' },
   ...clusterOptions,
   ...loginOption,
 } as const;
@@ -64,6 +64,10 @@ export const command = defineCommand({
       text: 'DATABASE_URL; afterwards proof that the login is gone',
     },
     { command: 'quorate db exec app-read --file pgpass -- psql', text: 'no password in the environment' },
+    {
+      command: 'quorate db exec app-read --login jwt,role=ci,variable=VAULT_ID_TOKEN -- npm test',
+      text: 'in a CI job, by the token that the CI system signed for it',
+    },
   ],
   async run(context, values, [role = '', ...words]) {
     const mount = checkMount(values.mount);
@@ -76,7 +80,7 @@ export const command = defineCommand({
     const receipts = await openReceipt(context, values.receipt);
     let failed = true;
     try {
-      const { login, peers } = await logIn(context, values, { unchecked: true });
+      const { login, peers, auth } = await logIn(context, values, { unchecked: true });
       const { session } = login;
       const caller = callerOf(session, peers);
       let folder: JobFolder | undefined;
@@ -89,7 +93,8 @@ export const command = defineCommand({
         const start = async (credential: Credential): Promise<Job> => {
           const target = await finding;
           folder = values.file === undefined ? undefined : await makeFolder(context);
-          return startJob(context, { values, words, credential, target, named, descriptor, folder });
+          const variable = auth.method === 'jwt' ? auth.variable : undefined;
+          return startJob(context, { values, words, credential, target, named, descriptor, folder, variable });
         };
         const receipt = await execute({
           login: caller,
@@ -178,10 +183,12 @@ interface JobParts {
   readonly named: Mapping | undefined;
   readonly descriptor: number | undefined;
   readonly folder: JobFolder | undefined;
+  /** The variable that held the token of the login. */
+  readonly variable: string | undefined;
 }
 
 async function startJob(context: Context, parts: JobParts): Promise<Job> {
-  const { values, words, credential, target, named, descriptor, folder } = parts;
+  const { values, words, credential, target, named, descriptor, folder, variable } = parts;
   if (values.mask === true) await (await import('./mask.ts')).maskInLog(context, credential, target);
   const fields = fieldsOf(credential, target);
   let variables: ReadonlyMap<string, string>;
@@ -192,7 +199,10 @@ async function startJob(context: Context, parts: JobParts): Promise<Job> {
   } else {
     variables = variablesOf(fields, named ?? (target === undefined ? {} : await defaultMapping(target)));
   }
-  const env = jobEnvironment(context.env, variables, { keepToken: values['keep-token'] === true });
+  const env = jobEnvironment(context.env, variables, {
+    keepToken: values['keep-token'] === true,
+    login: variable,
+  });
   const job = { command: words, env, cwd: context.cwd };
   if (descriptor === undefined) return context.startJob(job);
   const { username, password, target: where } = fields;
