@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { isQuorateError, QuorateError } from './errors.ts';
 import type { Reply, Session } from './vault/peer.ts';
 
@@ -5,7 +6,12 @@ import type { Reply, Session } from './vault/peer.ts';
 export interface VersionedPlace {
   readonly mount: string;
   readonly path: string;
+  /** What to do where the store is missing, or closed to this login; by default the mount or the rule that is needed. */
+  readonly hint?: string;
 }
+
+/** Whoever asks: a login at one server, or at those of a cluster. */
+export type Asker = Pick<Session, 'request'>;
 
 /** `version` counts on when an entry was deleted; 0 where there never was one. `data` is undefined where there is none. */
 export interface VersionedEntry {
@@ -21,7 +27,7 @@ const TRIES = 24;
  * @throws QuorateError `server-unsupported` (no KV store of version 2 there), `denied`, `server-error`, and as a session does.
  */
 export async function readVersioned(
-  session: Session,
+  session: Asker,
   place: VersionedPlace,
   signal?: AbortSignal,
 ): Promise<VersionedEntry> {
@@ -36,7 +42,7 @@ export async function readVersioned(
     if (reply.errors.length === 0) return { version: 0, data: undefined };
     throw noStore(place);
   }
-  if (reply.status !== 200) throw refusal('read', path, reply);
+  if (reply.status !== 200) throw refusal('read', place, reply);
   // A store of version 1 has no versions, and no check-and-set.
   if (typeof version !== 'number') throw noStore(place);
   return { version, data: field(data, 'data') ?? undefined };
@@ -48,14 +54,14 @@ export async function readVersioned(
  * @throws QuorateError `outcome-unknown` when it could not be settled; whatever `change` throws; as `readVersioned`.
  */
 export async function amendVersioned(
-  session: Session,
+  session: Asker,
   place: VersionedPlace,
-  change: (data: unknown) => object | undefined,
+  change: (data: unknown) => object | undefined | Promise<object | undefined>,
   signal?: AbortSignal,
 ): Promise<void> {
   for (let tries = 0; tries < TRIES; tries += 1) {
     const { version, data } = await readVersioned(session, place, signal);
-    const changed = change(data);
+    const changed = await change(data);
     if (changed === undefined) return;
     await writeOnce(session, place, version, changed, signal);
     // Whatever came of it, a write counts only when it was read back.
@@ -66,48 +72,62 @@ export async function amendVersioned(
   });
 }
 
+/**
+ * Replaces version `version`, where that is still the last. A lost reply is settled by reading, so `data` must have
+ * something in it that no other writer's has.
+ * @returns whether it did: false when somebody else was faster. @throws as `readVersioned`.
+ */
+export async function replaceVersioned(
+  session: Asker,
+  place: VersionedPlace,
+  version: number,
+  data: object,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  if (await writeOnce(session, place, version, data, signal)) return true;
+  return isDeepStrictEqual((await readVersioned(session, place, signal)).data, data);
+}
+
+/** Whether the server said that it is written; otherwise nobody knows before it is read. */
 async function writeOnce(
-  session: Session,
+  session: Asker,
   place: VersionedPlace,
   version: number,
   data: object,
   signal: AbortSignal | undefined,
-): Promise<void> {
+): Promise<boolean> {
   const path = dataPath(place);
   let reply: Reply;
   try {
     const body = { data, options: { cas: version } };
     reply = await session.request('POST', path, body, signal === undefined ? {} : { signal });
   } catch (error) {
-    if (isQuorateError(error, 'server-unreachable') || isQuorateError(error, 'server-timeout')) return;
+    if (isQuorateError(error, 'server-unreachable') || isQuorateError(error, 'server-timeout')) return false;
     throw error;
   }
-  if (reply.status === 200) return;
+  if (reply.status === 200) return true;
   // A 500 can mean that the audit device failed after the write (OpenBao 2.7.2): read back as well.
   const raced = reply.errors.some((line) => line.includes('check-and-set'));
-  if (!raced && reply.status !== 500) throw refusal('write', path, reply);
+  if (!raced && reply.status !== 500) throw refusal('write', place, reply);
+  return false;
 }
 
 function dataPath({ mount, path }: VersionedPlace): string {
   return `${mount}/data/${path}`;
 }
 
-function noStore({ mount }: VersionedPlace): QuorateError {
+function noStore({ mount, hint }: VersionedPlace): QuorateError {
   return new QuorateError('server-unsupported', `there is no KV store of version 2 at ${mount}/`, {
-    hint: `POST sys/mounts/${mount} with {"type": "kv", "options": {"version": "2"}}.`,
+    hint: hint ?? `POST sys/mounts/${mount} with {"type": "kv", "options": {"version": "2"}}.`,
   });
 }
 
-function refusal(what: string, path: string, reply: Reply): QuorateError {
+function refusal(what: string, place: VersionedPlace, reply: Reply): QuorateError {
+  const path = dataPath(place);
   const said = reply.errors.length === 0 ? '' : `: ${reply.errors.join('; ')}`;
-  if (reply.status >= 500 && reply.errors.some((line) => /not active|no active|leader|standby/i.test(line))) {
-    return new QuorateError('not-ready', `the server knows no leader to ${what} ${path}${said}`, {
-      hint: 'The cluster elects one within seconds, unless too many of its peers are away: quorate status.',
-    });
-  }
   return reply.status === 403
     ? new QuorateError('denied', `this login may not ${what} ${path}`, {
-        hint: `Its policy needs create, read and update on ${path}.`,
+        hint: place.hint ?? `Its policy needs create, read and update on ${path}.`,
       })
     : new QuorateError('server-error', `the server answered ${reply.status.toString()} for ${path}${said}`);
 }

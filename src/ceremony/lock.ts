@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { isQuorateError, QuorateError } from '../errors.ts';
-import type { CallOptions, Reply, Session } from '../vault/peer.ts';
+import type { CallOptions, Session } from '../vault/peer.ts';
+import { amendVersioned, readVersioned, type VersionedPlace } from '../versioned.ts';
 import type { Finding } from './kind.ts';
 
 /**
@@ -11,12 +12,7 @@ import type { Finding } from './kind.ts';
  */
 
 /** Where the entry is. The ceremony policy of ceremonies/init.yaml allows this place and no other. */
-export interface LockPlace {
-  readonly mount: string;
-  readonly path: string;
-}
-
-export const LOCK_PLACE: LockPlace = { mount: 'quorate', path: 'ceremony-lock' };
+export const LOCK_PLACE: VersionedPlace = { mount: 'quorate', path: 'ceremony-lock' };
 
 const claim = v.object({
   ceremony: v.pipe(v.string(), v.minLength(1)),
@@ -29,7 +25,7 @@ const claim = v.object({
 export type LockClaim = v.InferOutput<typeof claim>;
 
 export interface LockOptions extends Pick<CallOptions, 'signal'> {
-  readonly place?: LockPlace;
+  readonly place?: VersionedPlace;
 }
 
 export interface AcquireOptions extends LockOptions {
@@ -46,8 +42,8 @@ export type LockState =
   /** There is no KV store of version 2 there. */
   | { readonly kind: 'missing' };
 
-/** A lost reply can be followed by others; each try reads first, so that none does harm. */
-const TRIES = 4;
+/** Nobody holds it. */
+const FREE: LockClaim = { ceremony: '', kind: '', who: '', nonce: '' };
 
 /**
  * Takes the lock, or finds that this ceremony has it already (it was resumed). A write whose reply was lost is settled
@@ -62,17 +58,14 @@ export async function acquireLock(
   options: AcquireOptions = {},
 ): Promise<LockClaim | undefined> {
   let taken: LockClaim | undefined;
-  for (let tries = 0; tries < TRIES; tries += 1) {
-    const state = await readLock(session, options);
-    if (state.kind === 'missing') throw missing(options.place);
-    if (state.kind === 'held') {
-      if (state.holder.ceremony === own.ceremony) return taken;
-      if (!(await (options.mayTakeOver?.(state.holder) ?? Promise.resolve(false)))) throw locked(state.holder);
-      taken = state.holder;
-    }
-    await writeLock(session, state.version, own, options);
-  }
-  throw unsettled();
+  await amend(session, options, async (holder) => {
+    if (holder === undefined) return own;
+    if (holder.ceremony === own.ceremony) return undefined;
+    if (!(await (options.mayTakeOver?.(holder) ?? Promise.resolve(false)))) throw locked(holder);
+    taken = holder;
+    return own;
+  });
+  return taken;
 }
 
 /**
@@ -86,15 +79,11 @@ export async function updateNonce(
   nonce: string,
   options: LockOptions = {},
 ): Promise<void> {
-  for (let tries = 0; tries < TRIES; tries += 1) {
-    const state = await readLock(session, options);
-    if (state.kind === 'missing') throw missing(options.place);
-    if (state.kind === 'free') throw new QuorateError('ceremony-locked', 'the ceremony lock was released by somebody');
-    if (state.holder.ceremony !== own.ceremony) throw locked(state.holder);
-    if (state.holder.nonce === nonce) return;
-    await writeLock(session, state.version, { ...state.holder, nonce }, options);
-  }
-  throw unsettled();
+  await amend(session, options, (holder) => {
+    if (holder === undefined) throw new QuorateError('ceremony-locked', 'the ceremony lock was released by somebody');
+    if (holder.ceremony !== own.ceremony) throw locked(holder);
+    return holder.nonce === nonce ? undefined : { ...holder, nonce };
+  });
 }
 
 /**
@@ -108,37 +97,44 @@ export async function releaseLock(
   options: LockOptions = {},
 ): Promise<boolean> {
   let mine = false;
-  for (let tries = 0; tries < TRIES; tries += 1) {
-    const state = await readLock(session, options);
-    if (state.kind !== 'held' || state.holder.ceremony !== own.ceremony) return mine;
+  await amend(session, options, (holder) => {
+    if (holder?.ceremony !== own.ceremony) return undefined;
     mine = true;
-    await writeLock(session, state.version, undefined, options);
-  }
-  throw unsettled();
+    return FREE;
+  });
+  return mine;
+}
+
+/** Brings the entry to what `change` makes of its holder; undefined ends it. @throws as `amendVersioned`. */
+async function amend(
+  session: Session,
+  { place = LOCK_PLACE, signal }: LockOptions,
+  change: (holder: LockClaim | undefined) => LockClaim | undefined | Promise<LockClaim | undefined>,
+): Promise<void> {
+  await amendVersioned(session.inNamespace(''), place, (data) => change(holderIn(data, place)), signal);
+}
+
+/** Undefined while nobody holds it. @throws QuorateError `server-response`. */
+function holderIn(data: unknown, { mount, path }: VersionedPlace): LockClaim | undefined {
+  if (data === undefined) return undefined;
+  const read = v.safeParse(claim, data);
+  if (read.success) return read.output;
+  if ((data as { readonly ceremony?: unknown }).ceremony === '') return undefined;
+  throw new QuorateError('server-response', `${mount}/data/${path} holds something that is no ceremony lock`, {
+    hint: 'Somebody else writes there. Look at it, and delete it when no ceremony runs.',
+  });
 }
 
 /** The lock as it is now. @throws QuorateError `denied`, `server-error`, `server-response`. */
-export async function readLock(session: Session, options: LockOptions = {}): Promise<LockState> {
-  const path = dataPath(options.place);
-  const reply = await session.inNamespace('').request('GET', path, undefined, calling(options));
-  const data = field(reply.body, 'data');
-  const version = field(field(data, 'metadata'), 'version');
-  if (reply.status === 404) {
-    // Without a word it is a store without the entry; one that was deleted says its version; a mount that is not
-    // there is told in words: `no handler for route` (both servers).
-    if (typeof version === 'number') return { kind: 'free', version };
-    return reply.errors.length === 0 ? { kind: 'free', version: 0 } : { kind: 'missing' };
+export async function readLock(session: Session, { place = LOCK_PLACE, signal }: LockOptions = {}): Promise<LockState> {
+  try {
+    const { version, data } = await readVersioned(session.inNamespace(''), place, signal);
+    const holder = holderIn(data, place);
+    return holder === undefined ? { kind: 'free', version } : { kind: 'held', version, holder };
+  } catch (error) {
+    if (isQuorateError(error, 'server-unsupported')) return { kind: 'missing' };
+    throw error;
   }
-  if (reply.status !== 200) throw refusal('read', path, reply);
-  // A store of version 1 has no versions, and no check-and-set.
-  if (typeof version !== 'number') return { kind: 'missing' };
-  const holder = field(data, 'data');
-  if (field(holder, 'ceremony') === '') return { kind: 'free', version };
-  const read = v.safeParse(claim, holder);
-  if (read.success) return { kind: 'held', version, holder: read.output };
-  throw new QuorateError('server-response', `${path} holds something that is no ceremony lock`, {
-    hint: 'Somebody else writes there. Look at it, and delete it when no ceremony runs.',
-  });
 }
 
 /** Whether a ceremony can have the lock, for a preflight. `--accept lock` goes on without, or takes it over. */
@@ -183,67 +179,8 @@ export function describeClaim({ ceremony, kind, who, nonce }: LockClaim): string
   return `${ceremony} (${kind}), run by ${who}${nonce === '' ? '' : `, nonce ${nonce}`}`;
 }
 
-/** Writes once. What came of it the next reading tells, unless the server refused it for another reason. */
-async function writeLock(
-  session: Session,
-  version: number,
-  holder: LockClaim | undefined,
-  options: LockOptions,
-): Promise<void> {
-  const path = dataPath(options.place);
-  const data = holder ?? { ceremony: '', kind: '', who: '', nonce: '' };
-  let reply: Reply;
-  try {
-    reply = await session.inNamespace('').request('POST', path, { data, options: { cas: version } }, calling(options));
-  } catch (error) {
-    if (isQuorateError(error, 'server-unreachable') || isQuorateError(error, 'server-timeout')) return;
-    throw error;
-  }
-  if (reply.status === 200) return;
-  // A 500 can mean that the audit device failed after the write (OpenBao 2.7.2): read back as well.
-  const raced = reply.errors.some((line) => line.includes('check-and-set'));
-  if (!raced && reply.status !== 500) throw refusal('write', path, reply);
-}
-
-function dataPath({ mount, path }: LockPlace = LOCK_PLACE): string {
-  return `${mount}/data/${path}`;
-}
-
-function calling({ signal }: LockOptions): CallOptions {
-  return signal === undefined ? {} : { signal };
-}
-
 function locked(holder: LockClaim): QuorateError {
   return new QuorateError('ceremony-locked', `another ceremony holds the lock: ${describeClaim(holder)}`, {
     hint: 'Resume that one, or wait for its end. --accept lock takes it over once every peer is seen idle.',
   });
-}
-
-function missing({ mount }: LockPlace = LOCK_PLACE): QuorateError {
-  return new QuorateError(
-    'server-unsupported',
-    `there is no KV store of version 2 at ${mount}/ for the ceremony lock`,
-    {
-      hint: `POST sys/mounts/${mount} with {"type": "kv", "options": {"version": "2"}}.`,
-    },
-  );
-}
-
-function unsettled(): QuorateError {
-  return new QuorateError('outcome-unknown', 'the ceremony lock could not be written and read back', {
-    hint: 'Resume the ceremony when the cluster answers again.',
-  });
-}
-
-function refusal(what: string, path: string, reply: Reply): QuorateError {
-  const said = reply.errors.length === 0 ? '' : `: ${reply.errors.join('; ')}`;
-  return reply.status === 403
-    ? new QuorateError('denied', `this login may not ${what} the ceremony lock at ${path}`, {
-        hint: `Its policy needs create, read and update on ${path}.`,
-      })
-    : new QuorateError('server-error', `the server answered ${reply.status.toString()} for the ceremony lock${said}`);
-}
-
-function field(body: unknown, name: string): unknown {
-  return typeof body === 'object' && body !== null ? (body as Readonly<Record<string, unknown>>)[name] : undefined;
 }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { isQuorateError, QuorateError } from '../../errors.ts';
+import { QuorateError } from '../../errors.ts';
 import { Secret } from '../../secret.ts';
-import { type Caller, isUnreachable, refusal } from '../caller.ts';
+import { readVersioned, replaceVersioned, type VersionedPlace } from '../../versioned.ts';
+import { type Caller, refusal } from '../caller.ts';
 import { lookUpSelf } from '../child-token.ts';
 import { IDEMPOTENCY } from './places.ts';
 
@@ -26,12 +27,12 @@ type Fields = Readonly<Record<string, unknown>>;
 export class Store {
   readonly #caller: Caller;
   readonly #entity: string;
-  readonly #path: string;
+  readonly #place: VersionedPlace;
 
   private constructor(caller: Caller, entity: string, path: string) {
     this.#caller = caller;
     this.#entity = entity;
-    this.#path = path;
+    this.#place = { mount: IDEMPOTENCY.kv, path, hint: SETUP };
   }
 
   /**
@@ -54,19 +55,14 @@ export class Store {
     return new Store(caller, entity, `${entity}/${name}`);
   }
 
-  /** @throws QuorateError as `refusal`. */
+  /** @throws QuorateError as `readVersioned`. */
   async read(): Promise<Kept> {
-    const path = `${IDEMPOTENCY.kv}/data/${this.#path}`;
-    const reply = await this.#caller.request('GET', path);
-    const data = ((reply.body as Fields | null)?.['data'] ?? {}) as Fields;
-    const metadata = (data['metadata'] ?? {}) as Fields;
-    const version = typeof metadata['version'] === 'number' ? metadata['version'] : 0;
-    if (reply.status === 404) return { version, entry: undefined };
-    if (reply.status !== 200) throw refusal(`GET ${path}`, reply, SETUP);
-    const { state, claim, box } = (data['data'] ?? {}) as Fields;
+    const { version, data } = await readVersioned(this.#caller, this.#place);
+    if (data === undefined) return { version, entry: undefined };
+    const { state, claim, box } = data as Fields;
     const known = state === 'claimed' || state === 'issued' || state === 'ended';
     if (!known || typeof claim !== 'string' || typeof box !== 'string') {
-      throw new QuorateError('server-response', `${path} holds something that quorate did not write`);
+      throw new QuorateError('server-response', `${this.#place.path} holds something that quorate did not write`);
     }
     return { version, entry: { state, claim, box } };
   }
@@ -76,20 +72,7 @@ export class Store {
    * @returns whether it did: false when somebody else was faster. A lost reply is settled by reading.
    */
   async replace(version: number, entry: Entry): Promise<boolean> {
-    const path = `${IDEMPOTENCY.kv}/data/${this.#path}`;
-    try {
-      const reply = await this.#caller.request('POST', path, { data: entry, options: { cas: version } });
-      if (reply.status === 200) return true;
-      if (!reply.errors.some((line) => line.includes('check-and-set'))) throw refusal(`POST ${path}`, reply, SETUP);
-    } catch (error) {
-      if (!isUnreachable(error) && !isQuorateError(error, 'server-error')) throw error;
-      const there = (await this.read()).entry;
-      if (there?.claim === entry.claim && there.state === entry.state) return true;
-      if (isQuorateError(error, 'server-error')) throw error;
-      return false;
-    }
-    const there = (await this.read()).entry;
-    return there?.claim === entry.claim && there.state === entry.state;
+    return replaceVersioned(this.#caller, this.#place, version, entry);
   }
 
   /** @throws QuorateError as `refusal`. */
