@@ -82,7 +82,7 @@ function issueError(role: string, path: string, reply: Reply): QuorateError {
     });
   }
   if (reply.status >= 500 && reply.status !== 503) {
-    if (/connect|connection|EOF|timeout|refused/i.test(text)) {
+    if (isDatabaseAway(reply)) {
       return new QuorateError('database-unreachable', `the server cannot reach the database of ${role}: ${text}`, {
         hint: 'Nothing was issued. Bring the database back, then try again.',
       });
@@ -95,7 +95,8 @@ function issueError(role: string, path: string, reply: Reply): QuorateError {
 /**
  * Lengthens a lease by `increment` seconds from now, as far as its maximum goes.
  * @returns the lease as it is now; `capped` when it got less than was asked for: its end is final.
- * @throws QuorateError `lease-unknown` (it has ended), `lease-limit` (not renewable), `denied`, `server-error`.
+ * @throws QuorateError `lease-unknown` (it has ended), `lease-limit` (not renewable), `database-unreachable`, `denied`,
+ *   `server-error`.
  */
 export async function renew(
   caller: Caller,
@@ -109,6 +110,11 @@ export async function renew(
   if (isUnknown(reply)) throw unknownLease(id);
   if (reply.status === 400 && reply.errors.some((line) => /not renewable/i.test(line))) {
     throw new QuorateError('lease-limit', `the lease ${id} cannot be renewed`, { hint: 'Ask for a new one.' });
+  }
+  if (reply.status >= 400 && reply.status !== 403 && reply.status !== 503 && isDatabaseAway(reply)) {
+    throw new QuorateError('database-unreachable', `the server cannot reach the database of ${id}`, {
+      hint: 'The credential lives until the end that it has. Bring the database back before that, and renew it again.',
+    });
   }
   if (reply.status !== 200) throw refusal('POST sys/leases/renew', reply);
   const ttl = seconds((reply.body as Fields)['lease_duration']);
@@ -130,6 +136,11 @@ export async function lookUp(caller: Caller, id: string, options: CallOptions = 
     ttl: Number(data['ttl'] ?? 0),
     renewable: data['renewable'] === true,
   };
+}
+
+/** The drivers' words for a database that does not answer. */
+function isDatabaseAway({ errors }: Reply): boolean {
+  return errors.some((line) => /connect|connection|EOF|timeout|refused/i.test(line));
 }
 
 /** `invalid lease` from a look-up, `lease not found` from a renewal (OpenBao 2.7.2, Vault 1.14.0). */
