@@ -114,6 +114,30 @@ export const ROWS: readonly Row[] = [
   row('shares setup', 'treasury', '--yes'),
   row('shares enroll', 'TOKEN', '--home', 'home'),
   row('shares enroll', 'treasury', '--home', 'share'),
+  row(
+    'shares enroll',
+    'treasury',
+    '--home',
+    'new',
+    '--module',
+    SOFTHSM_MODULE,
+    '--token',
+    'seal',
+    '--pin-file',
+    'password',
+  ),
+  row(
+    'shares enroll',
+    'treasury',
+    '--home',
+    'new',
+    '--module',
+    SOFTHSM_MODULE,
+    '--token',
+    'SHARE',
+    '--pin-file',
+    'pin',
+  ),
   ...['--share-file share', '--share-fd 0', '--share-file SHARE', '--index TOKEN --share-file share'].map((from) => {
     const args = ['treasury', '--node', 'south', '--home', 'home', '--epoch', '1', '--scheme', 'x', '--index', '1'];
     return {

@@ -47,7 +47,7 @@ export interface KeyQuery {
   readonly label?: string;
   readonly id?: Uint8Array;
   readonly class?: KeyClass;
-  readonly type?: 'AES' | 'RSA';
+  readonly type?: 'AES' | 'RSA' | 'EC';
 }
 
 const buffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes);
@@ -93,9 +93,10 @@ export function findKeys(pkcs11js: Pkcs11js, module: PKCS11, session: Handle, qu
   );
 }
 
-const keyTypes = ({ CKK_AES, CKK_RSA }: Pkcs11js): { readonly AES: number; readonly RSA: number } => ({
+const keyTypes = ({ CKK_AES, CKK_RSA, CKK_EC }: Pkcs11js): Readonly<Record<'AES' | 'RSA' | 'EC', number>> => ({
   AES: CKK_AES,
   RSA: CKK_RSA,
+  EC: CKK_EC,
 });
 
 /** Why an attribute has no value to be read. */

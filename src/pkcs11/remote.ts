@@ -70,6 +70,10 @@ const SESSION_METHODS: readonly SessionMethod[] = [
   'modulus',
   'generateAes',
   'generateRsa',
+  'generateP256',
+  'pointP256',
+  'signP256',
+  'deriveP256',
   'destroyKey',
   'encryptGcm',
   'decryptGcm',
@@ -77,7 +81,13 @@ const SESSION_METHODS: readonly SessionMethod[] = [
   'decryptOaep',
 ];
 
-const SLOW: ReadonlySet<string> = new Set(['openLibrary', 'initialiseToken', 'generateAes', 'generateRsa']);
+const SLOW: ReadonlySet<string> = new Set([
+  'openLibrary',
+  'initialiseToken',
+  'generateAes',
+  'generateRsa',
+  'generateP256',
+]);
 const DEFAULT_TIMEOUT = 60_000;
 const SLOW_FACTOR = 5;
 

@@ -1,9 +1,11 @@
-import type { Handle, Mechanism, PKCS11, Template } from 'pkcs11js';
+import type { Handle, KeyPair, Mechanism, PKCS11 } from 'pkcs11js';
 import { randomFillSync } from 'node:crypto';
 import { QuorateError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 import type { Pkcs11js } from './addon.ts';
+import { deriveP256, pointP256, signP256 } from './elliptic.ts';
 import { answerOf, calling, failureOf } from './failure.ts';
+import { generateAes, generateP256, generateRsa, type NewKey } from './generate.ts';
 import { describeKey, findKeys, findObjects, type KeyInfo, type KeyQuery, readAttribute, type Unread } from './keys.ts';
 import { aesGcm, GCM_IV_BYTES, GCM_TAG_BYTES, type OaepHash, rsaOaep } from './mechanisms.ts';
 
@@ -20,19 +22,10 @@ export interface GcmText {
   readonly ciphertext: Uint8Array;
 }
 
-export interface NewKey {
-  readonly label: string;
-  /** CKA_ID: 1 byte or more. A pair has the same on both keys. */
-  readonly id: Uint8Array;
-  readonly bits: number;
-}
-
 const NO_BYTES = new Uint8Array();
 const SERIAL = 0x4;
 const READ_WRITE = 0x2;
 const USER = 1;
-/** Public exponent 65537. */
-const EXPONENT = Uint8Array.of(1, 0, 1);
 
 /** Without a copy: what the caller wipes is what the token was given. */
 const view = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -132,46 +125,43 @@ export class Session {
    * An AES key that stays on the token (sensitive, never extractable, private) and can encrypt and decrypt, nothing
    * else. Needs a session with `write` and a login. It does not look whether the label or id is taken.
    */
-  generateAes({ label, id, bits }: NewKey): KeyInfo {
-    const { CKM_AES_KEY_GEN, CKA_VALUE_LEN, CKA_ENCRYPT, CKA_DECRYPT } = this.#pkcs11js;
-    const template = [
-      ...this.#kept(label, id),
-      { type: CKA_VALUE_LEN, value: bits / 8 },
-      { type: CKA_ENCRYPT, value: true },
-      { type: CKA_DECRYPT, value: true },
-      ...this.#not('CKA_SIGN', 'CKA_VERIFY', 'CKA_WRAP', 'CKA_UNWRAP', 'CKA_DERIVE'),
-    ];
-    const handle = calling('C_GenerateKey', () =>
-      this.#module.C_GenerateKey(this.#handle, { mechanism: CKM_AES_KEY_GEN }, template),
-    );
-    return this.describeKey({ handle });
+  generateAes(key: NewKey): KeyInfo {
+    return this.describeKey({ handle: generateAes(this.#pkcs11js, this.#module, this.#handle, key) });
   }
 
   /** An RSA pair on the token: the public key only encrypts, the private one (as `generateAes`) only decrypts. */
-  generateRsa({ label, id, bits }: NewKey): { readonly public: KeyInfo; readonly private: KeyInfo } {
-    const p = this.#pkcs11js;
-    const publicTemplate: Template = [
-      { type: p.CKA_TOKEN, value: true },
-      { type: p.CKA_LABEL, value: view(new TextEncoder().encode(label)) },
-      { type: p.CKA_ID, value: view(id) },
-      { type: p.CKA_MODULUS_BITS, value: bits },
-      { type: p.CKA_PUBLIC_EXPONENT, value: view(EXPONENT) },
-      { type: p.CKA_ENCRYPT, value: true },
-      ...this.#not('CKA_VERIFY', 'CKA_WRAP'),
-    ];
-    const privateTemplate: Template = [
-      ...this.#kept(label, id),
-      { type: p.CKA_DECRYPT, value: true },
-      ...this.#not('CKA_SIGN', 'CKA_UNWRAP', 'CKA_DERIVE'),
-    ];
-    const mechanism = { mechanism: p.CKM_RSA_PKCS_KEY_PAIR_GEN };
-    const pair = calling('C_GenerateKeyPair', () =>
-      this.#module.C_GenerateKeyPair(this.#handle, mechanism, publicTemplate, privateTemplate),
-    );
-    return {
-      public: this.describeKey({ handle: pair.publicKey }),
-      private: this.describeKey({ handle: pair.privateKey }),
-    };
+  generateRsa(key: NewKey): { readonly public: KeyInfo; readonly private: KeyInfo } {
+    return this.#pair(generateRsa(this.#pkcs11js, this.#module, this.#handle, key));
+  }
+
+  /** A pair on the curve P-256: the private key (as `generateAes`) only signs, or only agrees on secrets (ECDH). */
+  generateP256(
+    key: Omit<NewKey, 'bits'>,
+    use: 'sign' | 'derive',
+  ): { readonly public: KeyInfo; readonly private: KeyInfo } {
+    return this.#pair(generateP256(this.#pkcs11js, this.#module, this.#handle, key, use));
+  }
+
+  #pair({ publicKey, privateKey }: KeyPair): { readonly public: KeyInfo; readonly private: KeyInfo } {
+    return { public: this.describeKey({ handle: publicKey }), private: this.describeKey({ handle: privateKey }) };
+  }
+
+  /** The point of a public key on P-256, 65 bytes uncompressed; undefined for other keys. */
+  pointP256(key: Pick<KeyInfo, 'handle'>): Uint8Array | undefined {
+    return pointP256(this.#pkcs11js, this.#module, this.#handle, key.handle);
+  }
+
+  /** ECDSA with a private key on P-256. @param digest SHA-256, 32 bytes. @returns r and s, 64 bytes. */
+  signP256(key: Pick<KeyInfo, 'handle'>, digest: Uint8Array): Uint8Array {
+    return signP256(this.#pkcs11js, this.#module, this.#handle, key.handle, digest);
+  }
+
+  /**
+   * ECDH with a private key on P-256. @param point of the other side, 65 bytes uncompressed.
+   * @returns the x-coordinate of what both have in common, 32 bytes, which the caller wipes.
+   */
+  deriveP256(key: Pick<KeyInfo, 'handle'>, point: Uint8Array): Uint8Array {
+    return deriveP256(this.#pkcs11js, this.#module, this.#handle, key.handle, point);
   }
 
   /** Removes a key from the token for good. */
@@ -264,23 +254,5 @@ export class Session {
 
   [Symbol.dispose](): void {
     this.close();
-  }
-
-  /** What every key has that is to stay on the token. */
-  #kept(label: string, id: Uint8Array): Template {
-    const p = this.#pkcs11js;
-    return [
-      { type: p.CKA_TOKEN, value: true },
-      { type: p.CKA_PRIVATE, value: true },
-      { type: p.CKA_SENSITIVE, value: true },
-      { type: p.CKA_EXTRACTABLE, value: false },
-      { type: p.CKA_LABEL, value: view(new TextEncoder().encode(label)) },
-      { type: p.CKA_ID, value: view(id) },
-    ];
-  }
-
-  #not(...names: readonly string[]): Template {
-    const constants = this.#pkcs11js as unknown as Readonly<Record<string, number>>;
-    return names.map((name) => ({ type: constants[name] ?? 0, value: false }));
   }
 }

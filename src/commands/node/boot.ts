@@ -15,6 +15,7 @@ import {
   nodeOf,
   nodeOptions,
   openNode,
+  type NodeValues,
   type OpenNode,
   placeOf,
   walletOptions,
@@ -88,12 +89,7 @@ export const command = defineCommand({
 });
 
 /** One attempt after the other with one login, which may be good for one use: only the first makes it. */
-function booting(
-  context: Context,
-  known: KnownWallet,
-  values: { readonly node?: string; readonly home?: string },
-  missing: MissingState,
-): () => Promise<Boot> {
+function booting(context: Context, known: KnownWallet, values: NodeValues, missing: MissingState): () => Promise<Boot> {
   let opened: OpenNode | undefined;
   const once = async (): Promise<Boot> => {
     opened ??= await openNode(context, known, values);

@@ -7,7 +7,7 @@ import { wholeNumber } from './put.ts';
 import { statusJson, statusLines } from './show.ts';
 import { openStores } from './stores.ts';
 import { sharedRootLines } from './topology.ts';
-import { type KnownWallet, knownWallet, nodeOptions, openNode, walletOptions } from './wallet.ts';
+import { type KnownWallet, knownWallet, nodeOptions, type NodeValues, openNode, walletOptions } from './wallet.ts';
 
 const POLL_MILLISECONDS = 2000;
 
@@ -46,7 +46,7 @@ export const command = defineCommand({
 async function onNode(
   context: Context,
   known: KnownWallet,
-  values: { readonly node?: string; readonly home?: string; readonly abandon?: string },
+  values: NodeValues & { readonly abandon?: string },
   until: number,
 ): Promise<Exit> {
   const { node, close } = await openNode(context, known, values);

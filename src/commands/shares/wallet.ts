@@ -7,6 +7,7 @@ import type { Wallet } from '../../shares/epochs.ts';
 import type { Node, NodeStore } from '../../shares/ports.ts';
 import type { Session } from '../../vault/peer.ts';
 import { logIn } from '../log-in.ts';
+import { holdSession, nodePinOptions, type PinValues, readNodeToken } from './token.ts';
 import { refuseSamePlace, refuseSharedRoot, type SharedRoot, sharedClusters, sharedRootLines } from './topology.ts';
 
 /** A wallet as quorate.yaml describes it, and as its statements are checked against it. */
@@ -42,6 +43,7 @@ export const walletOptions = {
 /** The options of what runs on a node. */
 export const nodeOptions = {
   node: { value: 'NAME', description: 'which node of the wallet this machine is (QUORATE_NODE_NAME)' },
+  ...nodePinOptions,
   home: {
     value: 'DIR',
     description: 'the folder of its keys and its state (QUORATE_NODE_HOME; default: /var/lib/quorate)',
@@ -188,6 +190,12 @@ export function nodeOf(context: Context, node: string | undefined): string {
   throw new QuorateError('usage', 'which node of the wallet is this? Say --node NAME, or set QUORATE_NODE_NAME');
 }
 
+/** What says which node this machine is, and how its token is opened. */
+export interface NodeValues extends PinValues {
+  readonly node?: string;
+  readonly home?: string;
+}
+
 /** This machine as a node. */
 export interface OpenNode {
   readonly node: Node;
@@ -200,15 +208,16 @@ export interface OpenNode {
  * This machine, as a node of the wallet. Close it.
  * @throws QuorateError `usage` without a name; `key-unusable` when its signing key is not the one that is pinned.
  */
-export async function openNode(
-  context: Context,
-  known: KnownWallet,
-  values: { readonly node?: string; readonly home?: string },
-): Promise<OpenNode> {
+export async function openNode(context: Context, known: KnownWallet, values: NodeValues): Promise<OpenNode> {
   const name = nodeOf(context, values.node);
   const home = homeOf(context, values.home);
   const { fileKeys, stateFile } = await import('../../shares/home.ts');
-  const keys = await fileKeys(home, known.wallet.name);
+  const token = await readNodeToken(home);
+  const held = token === undefined ? undefined : await holdSession(context, token, values);
+  const keys =
+    held === undefined
+      ? await fileKeys(home, known.wallet.name)
+      : await (await import('../../shares/token-keys.ts')).tokenKeys(held.session, known.wallet.name);
   const pinned = known.wallet.nodes.get(name);
   if (pinned !== undefined && pinned !== keys.signer.key) {
     throw new QuorateError('key-unusable', `the signing key in ${home} is not the one that is pinned for ${name}`, {
@@ -237,6 +246,7 @@ export async function openNode(
     },
     close: () => {
       for (const session of sessions) session.close();
+      held?.close();
       close();
     },
   };
