@@ -9,7 +9,7 @@ import type { DatabaseSession, DatabaseTarget } from '../../database/database.ts
 import { EXIT, isQuorateError, QuorateError } from '../../errors.ts';
 import { hasFault } from '../../finding.ts';
 import type { Secret } from '../../secret.ts';
-import { clusterOptions } from '../cluster-options.ts';
+import { clusterOptions, loginOption } from '../cluster-options.ts';
 import { defineCommand, type OptionValues } from '../command.ts';
 import { findingLines } from '../finding-lines.ts';
 import { logIn } from '../log-in.ts';
@@ -33,6 +33,7 @@ const options = {
   },
   'admin-password-file': { value: 'FILE', description: 'their password, in a 0600 file (default: asked for)' },
   ...clusterOptions,
+  ...loginOption,
 } as const;
 type Values = OptionValues<typeof options>;
 

@@ -6,7 +6,7 @@ import { openSecondAdmin } from '../../broker/root/second-admin.ts';
 import type { Context } from '../../context.ts';
 import { QuorateError } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
-import { clusterOptions } from '../cluster-options.ts';
+import { clusterOptions, loginOption } from '../cluster-options.ts';
 import { defineCommand, type OptionValues } from '../command.ts';
 import { logIn } from '../log-in.ts';
 import { readPassword, targetOfConnection } from './database-account.ts';
@@ -27,6 +27,7 @@ const options = {
   'yes': { description: 'rotate without asking' },
   'timeout': { value: 'TIME', description: 'how long to wait for a database that was lost meanwhile (default: 1m)' },
   ...clusterOptions,
+  ...loginOption,
 } as const;
 type Values = OptionValues<typeof options>;
 
