@@ -1,5 +1,10 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseLogin } from '../src/auth.ts';
+import { loadConfig } from '../src/config.ts';
+import { renderYaml } from '../src/document.ts';
 import { codeOf } from './support/errors.ts';
 
 const parse = (line: string) => parseLogin(line, '/jobs');
@@ -59,4 +64,36 @@ describe('--login', () => {
       expect(said).not.toContain('AAAABBBB');
     },
   );
+});
+
+describe('auth in quorate.yaml', () => {
+  const load = async (auth: object): ReturnType<typeof loadConfig> => {
+    const folder = await mkdtemp(join(tmpdir(), 'quorate-auth-'));
+    try {
+      const node = { 'cluster': 'one', 'signing-key': `ed25519:${'A'.repeat(43)}=` };
+      const text = renderYaml({
+        clusters: { one: { peers: [{ name: 'a', address: 'https://a.example:8200' }], auth } },
+        wallets: { w: { threshold: 2, nodes: { north: { ...node, auth }, south: node } } },
+      });
+      await writeFile(join(folder, 'quorate.yaml'), text);
+      return await loadConfig(join(folder, 'quorate.yaml'));
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  };
+
+  it('names its files from the folder of the file, for clusters and for nodes', async () => {
+    const { clusters, wallets, folder } = await load({ method: 'cert', certificate: 'c.pem', key: '/k.pem' });
+    const auth = { method: 'cert', mount: 'cert', certificate: join(folder, 'c.pem'), key: '/k.pem' };
+    expect(clusters['one']?.auth).toEqual(auth);
+    expect(wallets['w']?.nodes['north']?.auth).toEqual(auth);
+    expect(wallets['w']?.nodes['south']?.auth).toBeUndefined();
+  });
+
+  it('is refused where it does not say all, or says too much', async () => {
+    expect(await codeOf(load({ method: 'jwt', role: 'ci' }))).toBe('document-invalid');
+    expect(await codeOf(load({ method: 'jwt', role: 'ci', variable: 'A', file: 'b' }))).toBe('document-invalid');
+    expect(await codeOf(load({ 'method': 'approle', 'role-id': 'x' }))).toBe('document-invalid');
+    expect(await codeOf(load({ method: 'kubernetes' }))).toBe('document-invalid');
+  });
 });
