@@ -6,9 +6,10 @@ import { setupSchema } from '../../src/broker/setup/schema.ts';
 import { accountSql } from '../../src/broker/setup/templates.ts';
 import { callPeer, initialisedCluster, type LiveCluster, temporaryFolder } from './cluster.ts';
 import { type DatabaseProxy, startDatabaseProxy } from './database-proxy.ts';
+import type { TestDatabase } from './database-server.ts';
 import { at } from './http.ts';
 import { startMariadb } from './mariadb.ts';
-import { startPostgres, type TestDatabase } from './postgres.ts';
+import { startPostgres } from './postgres.ts';
 import { type Ended, quorate, quorateHere, startQuorate, type Running } from './quorate.ts';
 
 /** A real cluster and a real database behind a proxy, with the setup of `quorate db setup` applied to both. */

@@ -4,9 +4,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
-import { atEnd } from './at-end.ts';
+import { beforeAll } from 'vitest';
 import { makeCertificates } from '../../src/rehearsal/certificates.ts';
 import { Watchdog } from '../../src/rehearsal/watchdog.ts';
+import { atEnd } from './at-end.ts';
+import { waitUntil } from './wait.ts';
 
 /** Who a database server runs as: neither PostgreSQL nor MariaDB wants to be root. */
 export interface Runner {
@@ -23,6 +25,89 @@ export interface DatabaseFolder {
   readonly caFile: string;
   readonly certificateFile: string;
   readonly keyFile: string;
+}
+
+export type Row = Readonly<Record<string, unknown>>;
+
+export interface DatabaseUser {
+  readonly user: string;
+  readonly password: string;
+}
+
+/** A real server on loopback, whose first superuser is `root`; passwords by SCRAM, TLS offered. */
+export interface TestDatabase {
+  readonly host: string;
+  readonly port: number;
+  /** A database for the tests, called `app`. */
+  readonly database: string;
+  readonly socketFolder: string;
+  readonly caFile: string;
+  readonly root: DatabaseUser;
+  /** Several statements, as `root` or somebody else; the last one's rows. Rejects with the driver's error. */
+  readonly sql: (text: string, as?: DatabaseUser) => Promise<readonly Row[]>;
+  /** Whether this user can log in. */
+  canLogIn(as: DatabaseUser): Promise<boolean>;
+  /** Ends the server; `start` brings it back on the same port. */
+  stop(): Promise<void>;
+  start(): Promise<void>;
+}
+
+/** How a server is started, asked and stopped. */
+export interface Serving {
+  readonly place: DatabaseFolder;
+  readonly port: number;
+  readonly root: DatabaseUser;
+  readonly program: string;
+  readonly args: readonly string[];
+  /** Several statements in a new session, in the database for the tests or before there is one; the last one's rows. */
+  readonly run: (text: string, as: DatabaseUser, database?: string) => Promise<readonly Row[]>;
+  /** What ends it quickly and in order. */
+  readonly stopSignal: NodeJS.Signals;
+  /** Made once it answers: users, and the database `app`. */
+  readonly prepare: () => Promise<unknown>;
+  /** Who can log in before that. */
+  readonly first?: DatabaseUser;
+}
+
+/** Starts what `serving` says, and makes a test's database of it. */
+export async function serve(serving: Serving): Promise<TestDatabase> {
+  const { place, port, root, program, args, run, stopSignal } = serving;
+  const answers = (as: DatabaseUser): Promise<boolean> =>
+    run('SELECT 1', as).then(
+      () => true,
+      () => false,
+    );
+  const ready = (as: DatabaseUser): Promise<unknown> => waitUntil('the database answers', () => answers(as));
+  let child = await startServer(place, program, args);
+  await ready(serving.first ?? root);
+  await serving.prepare();
+  return {
+    host: '127.0.0.1',
+    port,
+    database: 'app',
+    socketFolder: place.folder,
+    caFile: place.caFile,
+    root,
+    sql: (text, as = root) => run(text, as, 'app'),
+    canLogIn: answers,
+    stop: () => endServer(child, [stopSignal]),
+    async start() {
+      child = await startServer(place, program, args);
+      await ready(root);
+    },
+  };
+}
+
+/** One server for all tests of a file. */
+export function sharedServer(start: () => Promise<TestDatabase>): () => TestDatabase {
+  let server: TestDatabase | undefined;
+  beforeAll(async () => {
+    server = await start();
+  });
+  return () => {
+    if (server === undefined) throw new Error('the shared database exists only while tests run');
+    return server;
+  };
 }
 
 interface Started {
