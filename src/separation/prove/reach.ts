@@ -3,6 +3,7 @@ import { CAN } from '../policy/parse.ts';
 import type { NodeRef, Topology } from '../topology.ts';
 import type { Credential, Evaluator, Finding } from './credential.ts';
 import { allowsPolicy, entityCredentials, hasLists, tokenRoleCredentials } from './logins.ts';
+import { endsIn } from './remount.ts';
 import type { Effect, Power } from './targets.ts';
 import { ANY_NAME } from './unify.ts';
 import { nameOf, namespaceOf, type PolicyKey, policyKey, type World } from './world.ts';
@@ -285,19 +286,6 @@ export class Reach {
     const permissions = this.#evaluator.acl(credential).at(path);
     return permissions !== undefined && (permissions.bits & CAN.deny) === 0 && (permissions.bits & bits) !== 0;
   }
-}
-
-/** Where no mount of secrets can be. */
-const RESERVED = new Set(['sys', 'auth', 'identity', 'cubbyhole']);
-
-/** Whether a rule can speak of a path that ends so, below some mount. */
-function endsIn(rule: PlacedRule, end: readonly string[]): boolean {
-  if ((rule.bits & CAN.deny) !== 0) return false;
-  const parts = rule.path.replace(/\*$/, '').split('/');
-  if (RESERVED.has(parts[0] ?? '')) return false;
-  if (rule.path.endsWith('*')) return true;
-  const last = parts.slice(-end.length);
-  return parts.length > end.length && last.every((part, index) => part === '+' || part === end[index]);
 }
 
 /** A path with a name that nobody has, for people. */
