@@ -78,12 +78,12 @@ export const command = defineCommand({
       policy: await context.policy(),
       connect: (configFile) => context.peersOf(configFile, 'rehearsal'),
       login: (peer, { roleId, secretIdFile }) =>
-        context.login(peer, {
-          'method': 'approle',
-          'mount': 'approle',
-          'role-id': roleId,
-          'secret-id-file': secretIdFile,
-        }),
+        context.login(
+          peer,
+          { 'method': 'approle', 'mount': 'approle', 'role-id': roleId, 'secret-id-file': secretIdFile },
+          // It ends with the cluster, which is gone when the command ends.
+          { lasting: true },
+        ),
       quorate: await quorateBuild(),
       say: (line) => {
         output.say(line);
