@@ -78,6 +78,8 @@ export class Lab {
   threshold = 2;
   rootToken = '';
   witness = 'before';
+  /** The server's own copy of the key of the shares before the last rotation that was torn here. */
+  formerKek: Uint8Array | undefined;
   readonly #read = new Map<string, string>();
 
   private constructor(

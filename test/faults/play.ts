@@ -17,6 +17,8 @@ export interface Job {
   readonly last: boolean;
   /** The server is killed after so many of the writes of a rotation. */
   readonly torn?: number;
+  /** What it kept of the key of the shares was no longer right before. */
+  readonly stale?: boolean;
 }
 
 export interface Played extends Outcome {
@@ -45,7 +47,7 @@ export function killJobs(kills: number): readonly Job[] {
   return Array.from({ length: kills }, (_, trial) => {
     const peers = trial % THREE_EVERY === THREE_EVERY - 1 ? 3 : 1;
     return {
-      name: `${KILLS}, ${peers.toString()} peer${peers === 1 ? '' : 's'}`,
+      name: `${KILLS}, ${peersText(peers)}`,
       cell: { kind: 'rotate-root-key', fault: 'leader killed' },
       peers,
       trial,
@@ -56,18 +58,26 @@ export function killJobs(kills: number): readonly Job[] {
 
 /** A rotation cut short after each of its writes, and before the first; on three peers in the worst of the places. */
 export function tearJobs(trials: number): readonly Job[] {
-  const places = [0, ...WRITES.map((_, index) => index + 1)].map((torn) => ({ torn, peers: 1 as const }));
-  return [...places, { torn: 2, peers: 3 as const }].flatMap(({ torn, peers }) =>
+  const all = WRITES.length;
+  const places: readonly Pick<Job, 'torn' | 'stale' | 'peers'>[] = [
+    ...[0, ...WRITES.map((_, index) => index + 1)].map((torn) => ({ torn, peers: 1 as const })),
+    { torn: all - 2, stale: true, peers: 1 },
+    { torn: 2, peers: 3 },
+  ];
+  return places.flatMap(({ torn = 0, stale = false, peers }) =>
     Array.from({ length: trials }, (_, trial) => ({
-      name: `killed after ${torn.toString()} of ${WRITES.length.toString()} writes, ${peers.toString()} peer${peers === 1 ? '' : 's'}`,
+      name: `killed after ${torn.toString()} of ${all.toString()} writes, ${peersText(peers)}${stale ? ', an old key kept' : ''}`,
       cell: { kind: 'rotate-root-key', fault: 'leader killed' } as const,
       peers,
       trial,
       last: true,
       torn,
+      stale,
     })),
   );
 }
+
+const peersText = (peers: number): string => `${peers.toString()} peer${peers === 1 ? '' : 's'}`;
 
 /** Plays all jobs on as many lanes side by side, each with clusters of its own; tells each outcome as it comes. */
 export async function playAll(
@@ -86,6 +96,8 @@ export async function playAll(
       queue.splice(queue.indexOf(job), 1);
       taken.add(keyOf(job));
       const played = await playOne(labs, job, seed);
+      // Discarded: whoever plays the next one sets it up anew.
+      if (!labs.has(job)) taken.delete(keyOf(job));
       all.push(played);
       tell(played);
     }
@@ -123,7 +135,8 @@ async function playOne(labs: Labs, job: Job, seed: string): Promise<Played> {
       if (request === 'PUT sys/rotate/root/verify') verifications += 1;
       return verifications === lab.threshold;
     };
-    const armed = (): Strike => (job.torn === undefined ? arm(lab, cell.fault, chance, hits) : armTear(lab, job.torn));
+    const armed = (): Strike =>
+      job.torn === undefined ? arm(lab, cell.fault, chance, hits) : armTear(lab, job.torn, job.stale);
     const outcome = await play(lab, judge, cell, chance, armed, last ? 'stop' : undefined);
     const bad = outcome.verdict === 'unknown' || outcome.verdict === 'lost';
     // After a recovery the other peers would have to join anew.

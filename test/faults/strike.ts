@@ -167,9 +167,10 @@ async function stepDown(lab: Lab): Promise<void> {
 
 /**
  * Has all servers killed when they have made `written` of the writes of a rotation, and none of the others: these are
- * taken back on their disks.
+ * taken back on their disks. With `stale` the server's own copy of the shares' key is of the generation before, as a
+ * torn rotation that nobody settled leaves it behind.
  */
-export function armTear(lab: Lab, written: number): Strike {
+export function armTear(lab: Lab, written: number, stale = false): Strike {
   const { cluster } = lab;
   let verifications = 0;
   let before: readonly ReturnType<typeof writesOn>[] = [];
@@ -198,13 +199,18 @@ export function armTear(lab: Lab, written: number): Strike {
         await caughtUp(lab);
         await cluster.stop();
         for (const [index, { dataFolder }] of cluster.peers.entries()) {
-          putBack(dataFolder, [...(before[index] ?? [])].slice(written));
+          const back = new Map([...(before[index] ?? [])].slice(written));
+          if (stale && lab.formerKek !== undefined) back.set(KEK, lab.formerKek);
+          putBack(dataFolder, back);
         }
+        lab.formerKek = before[0]?.get(KEK);
       },
     };
   };
   return strike;
 }
+
+const KEK = 'core/shamir-kek';
 
 /** All peers have applied what the rotation wrote. */
 async function caughtUp({ cluster }: Lab): Promise<void> {

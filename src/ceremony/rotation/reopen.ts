@@ -34,7 +34,16 @@ export async function reopen(
   );
   await startThoseThatAreDown(run);
   if (sets.length === 0 || (await areOpen(run, enough))) return 'waiting';
-  const opened = new Set<string>();
+  const opened = await openSealed(run, sets);
+  return opened.size > 0 ? 'opened' : 'refused';
+}
+
+/**
+ * Tries the sets one after the other on every peer that is sealed.
+ * @returns the peers that are open now, and the name of the set that did it.
+ */
+export async function openSealed(run: Run, sets: readonly ShareSet[]): Promise<ReadonlyMap<string, string>> {
+  const opened = new Map<string, string>();
   for (const set of sets) {
     const sealed = (await look(run)).flatMap(({ state, peer, seal }): SealedPeer[] =>
       state === 'sealed' && seal !== undefined ? [{ peer, seal }] : [],
@@ -43,12 +52,12 @@ export async function reopen(
     const names = sealed.map(({ peer }) => peer.name).join(', ');
     run.people.say(`  Trying ${set.name} on ${names}; if they are not live they are refused, and nothing changes.`);
     const open = await tryOn(run, sealed, set);
-    for (const name of open) opened.add(name);
+    for (const name of open) opened.set(name, set.name);
     const finding = open.length === 0 ? `${set.name} open none of ${names}` : `${set.name} open ${open.join(', ')}`;
     await run.record({ event: 'check', code: REOPENED, ok: open.length > 0, finding: finding.slice(0, 390) });
     run.people.say(`  ${finding}`);
   }
-  return opened.size > 0 ? 'opened' : 'refused';
+  return opened;
 }
 
 /** Whether enough peers are open. */

@@ -2,11 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isQuorateError, QuorateError } from '../../errors.ts';
 import type { Run, Step } from '../kind.ts';
 import { Leadership } from '../leadership.ts';
+import { surveyPeers } from '../survey.ts';
 import { currentAttempt, LIVE_SET, type Live, recordNoLiveSet } from './attempt.ts';
 import { findLive, lostSets } from './find-live.ts';
 import { RotationOperation } from './operation.ts';
 import { mustBeUnderWay, newShares, type Plan } from './plan.ts';
-import { areOpen, reopen } from './reopen.ts';
+import { areOpen, openSealed, reopen } from './reopen.ts';
 import type { RotationStatus } from './replies.ts';
 import { presentShares } from './share-set.ts';
 import { sweep } from './sweep.ts';
@@ -50,7 +51,8 @@ async function settle(run: Run, plan: Plan): Promise<void> {
   if (attempt.live !== undefined) return;
   warn(run, attempt.events);
   const live = await repair(run, plan);
-  const away = await sweep(run, { tolerate: true });
+  const away = new Set(await sweep(run, { tolerate: true }));
+  for (const name of await leftSealed(run, plan, live)) away.add(name);
   for (const peer of away) {
     const text = `${peer} is away. Its disk is as it was when it went: it may want the old shares or the new ones. If it takes neither, remove it from Raft (remove-peer), wipe its data and let it join again.`;
     run.people.say(`  ${text}`);
@@ -70,6 +72,15 @@ async function settle(run: Run, plan: Plan): Promise<void> {
   throw new QuorateError('ceremony-interrupted', 'the rotation did not take effect: the OLD shares are live', {
     hint: 'Nothing is lost. Find out what went wrong, then resume: the rotation starts over. Void shares can be destroyed.',
   });
+}
+
+/** Those that went down and are up again get the shares that they want, while all who hold some are there. */
+async function leftSealed(run: Run, plan: Plan, live: Live): Promise<readonly string[]> {
+  if (plan.purpose !== 'rotate-root-key' || plan.namespace !== undefined) return [];
+  const sets = [newShares(run, plan), presentShares(run, 'the old shares')];
+  await openSealed(run, live.set === 'new' ? sets : sets.reverse());
+  const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
+  return surveys.flatMap(({ peer, state }) => (state === 'sealed' ? [peer.name] : []));
 }
 
 export function warn(run: Run, events: ReturnType<typeof mustBeUnderWay>['events']): void {

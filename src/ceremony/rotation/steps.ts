@@ -3,14 +3,15 @@ import { freeingOnError, notIdle, takeLock, unlockStep, withActive } from '../lo
 import type { CommonScript } from '../script.ts';
 import { surveyPeers } from '../survey.ts';
 import { currentAttempt } from './attempt.ts';
-import { coldStep, liveStep } from './cold.ts';
+import { coldProved, coldStep, liveStep, recordProof } from './cold.ts';
 import { innerColdStep } from './cold-namespace.ts';
 import { lostSets } from './find-live.ts';
 import { collectStep, fetchStep, proveStep } from './issue.ts';
 import { newShares, type Plan } from './plan.ts';
-import { reopen } from './reopen.ts';
+import { openSealed, reopen } from './reopen.ts';
 import { retireStep } from './retire.ts';
 import { settleStep } from './settle.ts';
+import { presentShares } from './share-set.ts';
 import { snapshotStep } from './snapshot.ts';
 import { sweep } from './sweep.ts';
 import { verifyStep } from './verify-step.ts';
@@ -53,6 +54,20 @@ async function isShut(run: Run): Promise<boolean> {
   return surveys.some(({ state }) => state === 'sealed') && surveys.every(({ state }) => state !== 'active');
 }
 
+/**
+ * After it took effect, a peer that went down wants the new shares, which no roster outside of this ceremony has yet;
+ * when all did, nobody leads before. A peer that opens so knew nothing but its disk.
+ */
+async function openWithNew(run: Run, plan: Plan): Promise<void> {
+  const fresh = newShares(run, plan);
+  if ((await reopen(run, [fresh])) === 'refused') throw lostSets(run);
+  if (plan.namespace !== undefined) return;
+  const opened = await openSealed(run, [fresh, presentShares(run, 'the old shares')]);
+  const byNew = [...opened].flatMap(([name, set]) => (set === fresh.name ? [name] : []));
+  if (byNew.length === 0 || (await coldProved(run))) return;
+  await recordProof(run, `${byNew.join(', ')} was sealed, and opened with nothing but the new shares`);
+}
+
 export function openStep(script: CommonScript, plan?: Plan): Step {
   return {
     id: 'open',
@@ -63,10 +78,7 @@ export function openStep(script: CommonScript, plan?: Plan): Step {
       const attempt = currentAttempt(run.events);
       // From the last call until it is settled nothing is cancelled: what a leader still holds is the repair.
       if (attempt?.lastCallSent === true && attempt.live === undefined) return;
-      // A crash of all peers after it took effect: nobody leads before the new shares have opened one.
-      if (attempt?.live?.set === 'new' && plan?.purpose === 'rotate-root-key') {
-        if ((await reopen(run, [newShares(run, plan)])) === 'refused') throw lostSets(run);
-      }
+      if (attempt?.live?.set === 'new' && plan?.purpose === 'rotate-root-key') await openWithNew(run, plan);
       // Sealed for its proof by a sitting that was interrupted, and locked still: the proof opens it.
       if (script.namespace !== undefined && attempt?.live !== undefined && (await isShut(run))) return;
       await withActive(run, (session) => takeLock(run, script, session));

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type ErrorCode, isQuorateError, QuorateError } from '../../errors.ts';
 import type { Peer, Session } from '../../vault/peer.ts';
 import type { Run } from '../kind.ts';
+import { sealOf } from '../survey.ts';
 import { payloadOf, readStatus, refusal } from './replies.ts';
 import { withSession } from './sessions.ts';
 import { isOwn } from './attempt.ts';
@@ -45,6 +46,9 @@ export async function lookForOperations(run: Pick<Run, 'cluster' | 'login' | 'si
   const unknown: Look['unknown'][number][] = [];
   await Promise.all(
     run.cluster.peers.map(async (peer) => {
+      // No login is possible there, and none is needed.
+      if (peer.namespace === '' && (await sealOf(peer, { signal: run.signal, timeout: LOOK_TIMEOUT }))?.sealed === true)
+        return;
       try {
         underWay.push(...(await withSession(run, peer, held)));
       } catch (error) {
