@@ -69,7 +69,7 @@ export interface Run {
 /** What a preflight looks with. */
 export type PreflightRun = Pick<
   Run,
-  'cluster' | 'policy' | 'tools' | 'signal' | 'login' | 'roster' | 'enter' | 'scriptFolder'
+  'cluster' | 'policy' | 'tools' | 'signal' | 'login' | 'roster' | 'enter' | 'apart' | 'scriptFolder'
 >;
 
 /** A numbered step of the printed script. `check` prints the list, `run` executes it, `resume` asks `done`. */

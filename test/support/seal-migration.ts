@@ -18,11 +18,11 @@ export function administering(live: LiveCluster, stanzas: Stanzas): (say: string
     const name = /server of (\S+?)[.,]/.exec(say)?.[1];
     const index = live.cluster.peers.findIndex((peer) => peer.name === name);
     if (index < 0) return;
-    const [doing = ''] = say.split(' Should it not start');
-    const fresh = /(?:Put|Have) the ([\w-]+) stanza/.exec(doing)?.[1];
-    const disabled = /the ([\w-]+) stanza with disabled/.exec(doing)?.[1];
+    const [doing = ''] = say.split(' Should it not ');
+    const [, changed, fresh] = /(?:Put|Have) the (new )?([\w-]+) stanza/.exec(doing) ?? [];
+    const disabled = /the (?:old )?([\w-]+) stanza with disabled/.exec(doing)?.[1];
     const text = [
-      ...(fresh === undefined || fresh === disabled ? [] : [stanzas(fresh, false)]),
+      ...(fresh === undefined || (fresh === disabled && changed === undefined) ? [] : [stanzas(fresh, false)]),
       ...(disabled === undefined ? [] : [stanzas(disabled, true)]),
     ].join('\n');
     await writeSeal(live, index, text);

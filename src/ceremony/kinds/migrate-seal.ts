@@ -13,6 +13,7 @@ import { surveyPeers } from '../survey.ts';
 import { assertOneCluster } from '../unseal/identity.ts';
 import { ROSTER_FILE } from './init/roster.ts';
 import { type MigrateSealScript, SHAMIR, sharesOf } from './migrate-seal/script.ts';
+import { NOT_APART } from './migrate-seal/bring-over.ts';
 import { finalStep, isUnderWay, restStep, snapshotStep, standbysStep, stepDownStep } from './migrate-seal/steps.ts';
 
 /**
@@ -26,13 +27,8 @@ export const migrateSeal: Kind<MigrateSealScript> = {
   faults(script) {
     const { from, to } = script;
     const faults = [...participantFaults(script)];
-    if (from === to) {
-      faults.push(
-        from === SHAMIR
-          ? 'from and to are both shamir: new shares are the work of rotate-root-key'
-          : `from and to are both ${from}: no server tells which of two seals of one type it has`,
-      );
-    }
+    if (from === SHAMIR && to === SHAMIR)
+      faults.push('from and to are both shamir: new shares are the work of rotate-root-key');
     if (to === SHAMIR && script.stanza !== undefined) faults.push('stanza: a Shamir seal has none; leave it out');
     if (from === SHAMIR && script['old-stanza'] !== undefined)
       faults.push('old-stanza: a Shamir seal has none; leave it out');
@@ -41,6 +37,7 @@ export const migrateSeal: Kind<MigrateSealScript> = {
   },
 
   async preflight(script, run) {
+    if (run.apart !== undefined) return [together()];
     const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
     if (surveys.some(({ seal }) => seal?.flavour === 'vault')) return [unseen()];
     return [
@@ -80,6 +77,16 @@ export const migrateSeal: Kind<MigrateSealScript> = {
     unlockStep(script),
   ],
 };
+
+function together(): Finding {
+  return {
+    code: 'apart',
+    ok: false,
+    finding: NOT_APART,
+    mend: 'Have a threshold of the custodians in the room, or at the administrator’s terminal, and leave --apart out.',
+    error: 'usage',
+  };
+}
 
 /** It calls the seal by its old type until it is restarted, so that no stage of a migration can be checked (1.14.0). */
 function unseen(): Finding {

@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Apart } from '../../../src/ceremony/apart/apart.ts';
 import type { RecordLine } from '../../../src/ceremony/record/events.ts';
 import type { Roster } from '../../../src/ceremony/roster/schema.ts';
 import { pluginStanza } from '../../../src/kms/install.ts';
@@ -14,11 +16,11 @@ import {
 } from '../../support/cluster.ts';
 import { eventsOf, faultsOf } from '../../support/completion.ts';
 import { at } from '../../support/http.ts';
-import { installed, oneToken, sealTokens, type Stanza } from '../../support/kms.ts';
+import { installed, oneToken, sealTokens, severalTokens, type Stanza } from '../../support/kms.ts';
 import { codeOf, prepareRotation, type RotationCeremony, rosterOf, type RotationTest } from '../../support/rotation.ts';
 import { leader } from '../../support/rotation-faults.ts';
-import { administering, type Stanzas } from '../../support/seal-migration.ts';
-import { softHsm } from '../../support/softhsm.ts';
+import { administering, type Stanzas, writeSeal } from '../../support/seal-migration.ts';
+import { softHsm, type SoftToken } from '../../support/softhsm.ts';
 import { waitUntil } from '../../support/wait.ts';
 
 const HOLDERS = ['Alice', 'Bo', 'Cleo'];
@@ -49,14 +51,14 @@ describe('migrate-seal on three peers', () => {
   let live: LiveCluster;
   let roster: Roster;
   let stanzas: Stanzas;
+  let hsms: readonly SoftToken[];
   beforeAll(async () => {
     const [plugin, hsm] = await Promise.all([installed(), softHsm()]);
-    const [token] = await sealTokens(hsm, 'hsm-a');
-    if (token === undefined) throw new Error('no token');
+    hsms = await sealTokens(hsm, 'hsm-a', 'hsm-b', 'hsm-c');
     stanzas = (type, disabled) =>
       type === 'static'
         ? staticSeal('one', disabled ? '  disabled = "true"\n' : '')
-        : hsmSeal(oneToken(token, disabled ? { disabled: 'true' } : {}));
+        : hsmSeal(oneToken(hsms[0]!, disabled ? { disabled: 'true' } : {}));
     live = await initialisedCluster({ voters: true, extra: pluginStanza(plugin).join('\n'), environment: hsm.env });
     roster = await rosterOf(live, HOLDERS);
     const body = { data: { written: 'before' } };
@@ -71,7 +73,7 @@ describe('migrate-seal on three peers', () => {
       live,
       roster,
       script: { ceremony: 'migrate-seal', from, to },
-      onAct: administering(live, stanzas),
+      onAct: (say) => administering(live, stanzas)(say),
       ...changes,
     });
 
@@ -79,9 +81,11 @@ describe('migrate-seal on three peers', () => {
     const ceremony = await prepare('static', HSM);
     expect(await codeOf(ceremony.start())).toBe('preflight-failed');
     expect(await codeOf((await prepare('shamir', 'shamir')).start())).toBe('document-invalid');
+    const apart = {} as Apart;
+    expect(await codeOf((await prepare('shamir', HSM, { setting: { apart } })).start())).toBe('usage');
   });
 
-  it('goes from shares to a seal, resumed after a kill and the death of a peer that was brought over', async () => {
+  it('goes from shares to a seal, resumed after a kill, with the old configuration back on a peer that was brought over', async () => {
     const administer = administering(live, stanzas);
     let dead = false;
     let acts = 0;
@@ -93,7 +97,10 @@ describe('migrate-seal on three peers', () => {
         if (acts === 2 && !dead) {
           dead = true;
           const over = /server of peer-(\d)/.exec(said())?.[1];
+          // It comes back with the old configuration, as somebody found it.
           await live.cluster.kill(Number(over) - 1);
+          await writeSeal(live, Number(over) - 1, '');
+          await live.cluster.start(Number(over) - 1);
           throw new Error('killed');
         }
         await administer(say);
@@ -148,6 +155,28 @@ describe('migrate-seal on three peers', () => {
     expect(new Set(finals(events)).size).toBe(3);
     roster = await ceremony.roster();
     expect(roster.seal).toBe('recovery');
+    await waitForVoters(live);
+  });
+
+  it('goes to other HSMs, a seal of the same type, when somebody has forgotten the old stanza and a peer dies', async () => {
+    stanzas = (_type, disabled) =>
+      hsmSeal(disabled ? oneToken(hsms[0]!, { disabled: 'true' }) : severalTokens(hsms.slice(1), 1));
+    const administer = (say: string): Promise<void> => administering(live, stanzas)(say);
+    let acts = 0;
+    const ceremony = await prepare(HSM, HSM, {
+      onAct: async (say) => {
+        acts += 1;
+        await administer(acts === 1 ? say.replace('Put', 'Have').replace(/, and the old.*?(?= into)/, '') : say);
+        if (acts === 3) throw new Error('killed');
+      },
+    });
+    await expect(ceremony.start()).rejects.toThrow('killed');
+    await ceremony.resume();
+    const events = await eventsOf(ceremony.folder);
+    expect(new Set(finals(events)).size).toBe(3);
+    const log = await readFile(live.cluster.peers[await leader(live)]?.logFile ?? '', 'utf8');
+    expect(log).toContain('configured: 1 of hsm-b/seal, hsm-c/seal');
+    stanzas = () => hsmSeal(severalTokens(hsms.slice(1), 1, { disabled: 'true' }));
     await waitForVoters(live);
   });
 

@@ -8,13 +8,16 @@ import { asking, presentShares } from '../../rotation/share-set.ts';
 import { named } from '../../unseal/target.ts';
 import { unsealPeers } from '../../unseal/unsealing.ts';
 import { JOIN_TIMEOUT } from '../init/unseal.ts';
-import { describeLook, isOver, type Look, lookAt } from './look.ts';
+import { describeLook, isOver, type Look, lookAt, STAGE } from './look.ts';
 import { type MigrateSealScript, SHAMIR, sharesOf } from './script.ts';
 
 /** `before`: the cluster's keys are under the old seal. `after`: they are under the new one. */
 export type Phase = 'before' | 'after';
 
-export const STAGE = 'stage';
+/** A peer wants the shares right after it was restarted, several times an hour, and for another call than unseal is. */
+export const NOT_APART =
+  'a seal is not changed with custodians apart: each peer takes their shares when it has just been restarted';
+
 const ROUNDS = 6;
 const OPENS_WITHIN = 60_000;
 const POLL = 500;
@@ -37,11 +40,11 @@ export async function bringOver(run: Run, peer: Peer, options: BringOver): Promi
   let migrated = phase === 'before';
   for (let round = 0; round < ROUNDS; round += 1) {
     const look = await lookAt(run, peer);
-    if (isOver(look, script.to)) {
+    if (isOver(run, peer, look, script) || (phase === 'after' && isReady(look, options) && look.kind === 'open')) {
       await recordStage(run, peer, look, { state: 'open', to: script.to });
       return !migrated;
     }
-    if (look.kind !== 'sealed' || look.type !== script.to) {
+    if (look.kind !== 'sealed' || !isReady(look, options)) {
       await instruct(run, peer, options);
       continue;
     }
@@ -55,14 +58,23 @@ export async function bringOver(run: Run, peer: Peer, options: BringOver): Promi
   });
 }
 
-async function instruct(run: Run, peer: Peer, { script, phase }: BringOver): Promise<void> {
+/**
+ * Whether the peer has been started with what its configuration is to have, as far as it says so: where both seals are of
+ * one type, only that a migration is pending tells.
+ */
+function isReady(look: Look, { script: { from, to }, phase }: BringOver): boolean {
+  if ((look.kind !== 'sealed' && look.kind !== 'open') || look.type !== to) return false;
+  return from !== to || phase === 'after' || (look.kind === 'sealed' && look.seal.migration);
+}
+
+async function instruct(run: Run, peer: Peer, options: BringOver): Promise<void> {
+  const { script, phase } = options;
   for (const line of stanzaLines(script, phase)) run.people.say(line);
   await askUntil(run, {
     say: instruction(script, phase, peer.name),
     why: async () => {
       const look = await lookAt(run, peer);
-      const there = (look.kind === 'sealed' || look.kind === 'open') && look.type === script.to;
-      return there ? undefined : named(peer.name, describeLook(look));
+      return isReady(look, options) ? undefined : named(peer.name, describeLook(look));
     },
   });
 }
@@ -70,16 +82,21 @@ async function instruct(run: Run, peer: Peer, { script, phase }: BringOver): Pro
 /** What people are told to do to one server. */
 export function instruction({ from, to }: MigrateSealScript, phase: Phase, peer: string): string {
   const then = `Then restart the server of ${peer}, and no other.`;
-  const old = `the ${from} stanza with disabled = "true"`;
+  const [which, other] = from === to ? ['new ', 'old '] : ['', ''];
+  const fresh = `the ${which}${to} stanza`;
+  const old = `the ${other}${from} stanza with disabled = "true"`;
   if (phase === 'before') {
-    const both = from === SHAMIR ? `the ${to} stanza` : to === SHAMIR ? old : `the ${to} stanza, and ${old}`;
+    const both = from === SHAMIR ? fresh : to === SHAMIR ? old : `${fresh}, and ${old}`;
     return `Put ${both} into the configuration of the server of ${peer}. ${then}`;
   }
   const only =
     to === SHAMIR
       ? `Take every seal stanza out of the configuration of the server of ${peer}.`
-      : `Have the ${to} stanza, and no other, in the configuration of the server of ${peer}.`;
-  const behind = ` Should it not start (no disabled seal in configuration): with ${old}.`;
+      : `Have ${fresh}, and no other, in the configuration of the server of ${peer}.`;
+  const behind =
+    from === to
+      ? ` Should it not open itself, because it has missed the migration: with ${old}.`
+      : ` Should it not start (no disabled seal in configuration): with ${old}.`;
   return `${only} ${then}${from === SHAMIR ? '' : behind}`;
 }
 
@@ -105,9 +122,10 @@ async function openSealed(
 ): Promise<void> {
   const { seal } = look;
   if (!seal.migration && script.to !== SHAMIR) {
-    await waitUntilOver(run, peer, script.to);
+    await waitUntilOpen(run, peer, script.to);
     return;
   }
+  if (run.apart !== undefined) throw new QuorateError('usage', NOT_APART, { hint: 'Resume it without --apart.' });
   const name = `the ${sharesOf(seal.migration ? script.from : script.to)} shares`;
   const { left } = await unsealPeers(asking(run, presentShares(run, name)), [{ peer, seal }], {
     ...(run.roster === undefined ? {} : { roster: run.roster }),
@@ -126,11 +144,11 @@ async function openSealed(
 }
 
 /** A seal opens its server by itself, once it has been restarted. @throws QuorateError `not-ready`. */
-export async function waitUntilOver(run: Run, peer: Peer, to: string): Promise<void> {
+export async function waitUntilOpen(run: Run, peer: Peer, to: string): Promise<void> {
   const deadline = Date.now() + OPENS_WITHIN;
   for (;;) {
     const look = await lookAt(run, peer);
-    if (isOver(look, to)) return;
+    if (look.kind === 'open' && look.type === to) return;
     if (Date.now() > deadline) {
       throw new QuorateError('not-ready', `${peer.name} has not opened itself: ${describeLook(look)}`, {
         hint: 'Does the seal answer, and is its stanza the only one? See its log, restart it, and resume the ceremony.',

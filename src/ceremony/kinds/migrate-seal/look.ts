@@ -14,6 +14,15 @@ export type Look =
   /** `stored` is the seal under which the cluster's keys are. */
   | { readonly kind: 'open'; readonly type: string; readonly stored: string; readonly leads: boolean };
 
+/** The types of the seals. */
+export interface Seals {
+  readonly from: string;
+  readonly to: string;
+}
+
+/** The code of a check that says what a peer should say of its seal, and what it says. */
+export const STAGE = 'stage';
+
 const TIMEOUT = 5000;
 const BOTH_TYPES = /barrier seal type of "([\w-]+)" does not match (?:loaded|expected) type of "([\w-]+)"/;
 
@@ -44,9 +53,27 @@ export async function lookAtAll(
   return Promise.all(run.cluster.peers.map(async (peer) => ({ peer, look: await lookAt(run, peer) })));
 }
 
-/** Whether the peer runs, is open, and has the seal in its configuration. */
-export function isOver(look: Look, to: string): boolean {
-  return look.kind === 'open' && look.type === to;
+/**
+ * Whether the peer runs, is open, and has the new seal in its configuration. Where both seals are of one type no server
+ * says which it has: it is over when it was seen shut with the migration pending, since nothing else opened it then.
+ */
+export function isOver(run: Pick<Run, 'events'>, peer: Peer, look: Look, { from, to }: Seals): boolean {
+  if (look.kind !== 'open' || look.type !== to) return false;
+  if (from !== to) return true;
+  return run.events.some(
+    (one) =>
+      one.event === 'check' &&
+      one.code === STAGE &&
+      one.facts?.['peer'] === peer.name &&
+      one.facts['actual state'] === 'sealed' &&
+      one.facts['actual migration'] === true,
+  );
+}
+
+/** Whether the peer says that the cluster's keys are under the new seal; where both are of one type, a leader that is over. */
+export function isMigrated(run: Pick<Run, 'events'>, peer: Peer, look: Look, seals: Seals): boolean {
+  if (look.kind !== 'open' || look.stored !== seals.to) return false;
+  return seals.from !== seals.to || (look.leads && isOver(run, peer, look, seals));
 }
 
 /** In words, for people and the record. */

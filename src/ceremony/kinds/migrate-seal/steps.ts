@@ -9,12 +9,14 @@ import { withActive } from '../../lock-steps.ts';
 import { restartByHand } from '../../restart.ts';
 import { takeSnapshot } from '../../rotation/snapshot.ts';
 import { votersHealthy } from '../../rotation/voters.ts';
-import { bringOver, instruction, recordStage, STAGE, waitUntilOver } from './bring-over.ts';
-import { isOver, lookAt, lookAtAll } from './look.ts';
+import { bringOver, instruction, recordStage, waitUntilOpen } from './bring-over.ts';
+import { isMigrated, isOver, lookAt, lookAtAll, type Seals, STAGE } from './look.ts';
 import { type MigrateSealScript, SHAMIR } from './script.ts';
 
 const FINAL = 'final';
-const ELECTION = 60_000;
+const ELECTION = 90_000;
+/** A server that was told to step down stays away from the lead for 10 s (OpenBao 2.7.2), and may be elected again then. */
+const STEP_DOWN_AGAIN = 25_000;
 const POLL = 500;
 
 /** Whether some server was already told about the new seal: from then on the cluster is this ceremony's. */
@@ -44,9 +46,9 @@ async function keeping<T>(work: (kept: Given[]) => Promise<T>): Promise<T> {
 }
 
 /** Whether the cluster's keys are under the new seal: a peer that has it in its configuration leads, or says so. */
-async function isMigrated(run: Run, to: string): Promise<boolean> {
+async function areMigrated(run: Run, seals: Seals): Promise<boolean> {
   const looks = await lookAtAll(run);
-  return looks.some(({ look }) => look.kind === 'open' && look.stored === to);
+  return looks.some(({ peer, look }) => isMigrated(run, peer, look, seals));
 }
 
 export function standbysStep(script: MigrateSealScript): Step {
@@ -55,13 +57,13 @@ export function standbysStep(script: MigrateSealScript): Step {
     id: 'standbys',
     title: `each standby in turn gets the new seal in its configuration, is restarted, and opened with ${how}`,
     who: 'administrator, custodians',
-    done: async (run) => (await isMigrated(run, script.to)) || (await nextStandby(run, script.to)) === undefined,
+    done: async (run) => (await areMigrated(run, script)) || (await nextStandby(run, script)) === undefined,
     run: (run) =>
       keeping(async (kept) => {
         for (;;) {
           // Should the old leader fall meanwhile, one that was brought over leads, and the seal is migrated.
-          if (await isMigrated(run, script.to)) return;
-          const peer = await nextStandby(run, script.to);
+          if (await areMigrated(run, script)) return;
+          const peer = await nextStandby(run, script);
           if (peer === undefined) return;
           await assertSpare(run, peer);
           await bringOver(run, peer, { script, phase: 'before', kept });
@@ -71,8 +73,10 @@ export function standbysStep(script: MigrateSealScript): Step {
 }
 
 /** The one that is not over: first what an interruption has left shut, then a standby. Never the leader. */
-async function nextStandby(run: Run, to: string): Promise<Peer | undefined> {
-  const left = (await lookAtAll(run)).filter(({ look }) => !isOver(look, to) && !(look.kind === 'open' && look.leads));
+async function nextStandby(run: Run, seals: Seals): Promise<Peer | undefined> {
+  const left = (await lookAtAll(run)).filter(
+    ({ peer, look }) => !isOver(run, peer, look, seals) && !(look.kind === 'open' && look.leads),
+  );
   return (left.find(({ look }) => look.kind !== 'open') ?? left[0])?.peer;
 }
 
@@ -98,25 +102,35 @@ export function stepDownStep(script: MigrateSealScript): Step {
     id: 'step-down',
     title: 'the leader steps down, or is restarted where it is the only peer; the keys come under the new seal',
     who: 'administrator',
-    done: (run) => isMigrated(run, to),
+    done: (run) => areMigrated(run, script),
     async run(run) {
       const [first, ...others] = run.cluster.peers;
       if (first !== undefined && others.length === 0) {
         await keeping((kept) => bringOver(run, first, { script, phase: 'before', kept }));
-      } else if (!(await isMigrated(run, to))) {
-        await stepDown(run, to);
+      } else if (!(await areMigrated(run, script))) {
+        await stepDown(run, script);
       }
       const deadline = Date.now() + ELECTION;
+      let again = Date.now() + STEP_DOWN_AGAIN;
       for (;;) {
         const leader = (await lookAtAll(run)).find(({ look }) => look.kind === 'open' && look.leads);
-        if (leader !== undefined && leader.look.kind === 'open' && leader.look.stored === to) {
+        if (leader !== undefined && isMigrated(run, leader.peer, leader.look, script)) {
           await recordStage(run, leader.peer, leader.look, { state: 'open', to, migration: false });
           return;
         }
         if (Date.now() > deadline) {
-          throw new QuorateError('not-ready', `no peer leads whose keys are under ${to}`, {
-            hint: 'quorate status and the logs of the servers show why. Resume the ceremony.',
-          });
+          throw new QuorateError(
+            'not-ready',
+            `no peer leads whose keys are under ${script.from === to ? 'the new seal' : to}`,
+            {
+              hint: 'quorate status and the logs of the servers show why. Resume the ceremony.',
+            },
+          );
+        }
+        if (leader !== undefined && others.length > 0 && Date.now() > again) {
+          run.people.say(`  ${leader.peer.name} leads again, with the old seal: it steps down once more`);
+          await stepDown(run, script);
+          again = Date.now() + STEP_DOWN_AGAIN;
         }
         await sleep(POLL, undefined, { signal: run.signal });
       }
@@ -124,7 +138,7 @@ export function stepDownStep(script: MigrateSealScript): Step {
   };
 }
 
-async function stepDown(run: Run, to: string): Promise<void> {
+async function stepDown(run: Run, seals: Seals): Promise<void> {
   const leadership = await Leadership.find(run);
   const { peer, session } = leadership;
   try {
@@ -147,7 +161,7 @@ async function stepDown(run: Run, to: string): Promise<void> {
   }
   await askUntil(run, {
     say: `This login may not have ${peer.name} step down. Do it with one that may: bao operator step-down, there.`,
-    why: async () => ((await isMigrated(run, to)) ? undefined : `${peer.name} still leads`),
+    why: async () => ((await areMigrated(run, seals)) ? undefined : `${peer.name} still leads`),
   });
 }
 
@@ -156,19 +170,23 @@ export function restStep(script: MigrateSealScript): Step {
     id: 'rest',
     title: 'the old leader, and whoever is left, gets the new seal in its configuration and is restarted',
     who: 'administrator',
-    done: async (run) => (await left(run, script.to)).length === 0,
+    done: async (run) => (await left(run, script)).length === 0,
     run: (run) =>
       keeping(async (kept) => {
-        for (const peer of await left(run, script.to)) {
+        for (const peer of await left(run, script)) {
           const alone = await bringOver(run, peer, { script, phase: 'after', kept });
-          if (alone) await recordFinal(run, peer, script);
+          if (alone && script.from !== script.to) await recordFinal(run, peer, script);
         }
       }),
   };
 }
 
-async function left(run: Run, to: string): Promise<readonly Peer[]> {
-  return (await lookAtAll(run)).flatMap(({ peer, look }) => (isOver(look, to) ? [] : [peer]));
+/** Where both seals are of one type, an open one that has the old one still is restarted for the proof that follows. */
+async function left(run: Run, seals: Seals): Promise<readonly Peer[]> {
+  const sameType = seals.from === seals.to;
+  return (await lookAtAll(run)).flatMap(({ peer, look }) =>
+    (sameType ? look.kind === 'open' : isOver(run, peer, look, seals)) ? [] : [peer],
+  );
 }
 
 /** The proof: a restart, with nothing of the old seal in the configuration. */
@@ -187,12 +205,21 @@ export function finalStep(script: MigrateSealScript): Step {
             await assertSpare(run, peer);
             await restartByHand(run, peer, instruction(script, 'after', peer.name));
           }
-          if (script.to === SHAMIR) await bringOver(run, peer, { script, phase: 'after', kept });
-          else await waitUntilOver(run, peer, script.to);
+          const bySeal = script.to !== SHAMIR && script.from !== script.to;
+          if (bySeal) await waitUntilOpen(run, peer, script.to);
+          const alone = bySeal || (await bringOver(run, peer, { script, phase: 'after', kept }));
+          // With the old stanza too it was opened by shares, and proves nothing yet: resumed, it comes again.
+          if (script.from === script.to && !alone) throw notAlone(peer.name);
           await recordFinal(run, peer, script);
         }
       }),
   };
+}
+
+function notAlone(peer: string): QuorateError {
+  return new QuorateError('not-ready', `${peer} was restarted with the old stanza beside the new one`, {
+    hint: 'It is over now. Resume the ceremony: it has it restarted once more, with the new stanza alone.',
+  });
 }
 
 /** Standbys first. Where the old seal never had a stanza, one peer's proof is that of all. */
