@@ -29,6 +29,8 @@ export interface TestBroker {
   readonly start: (args: readonly string[], env?: Readonly<Record<string, string>>, pipes?: number) => Running;
   /** A new token of the CI login: the same identity each time. */
   readonly ciToken: () => Promise<string>;
+  /** Variables with a token that has these policies and no other. */
+  readonly withPolicies: (...policies: readonly string[]) => Promise<Readonly<Record<string, string>>>;
 }
 
 export interface BrokerOptions {
@@ -127,6 +129,10 @@ export async function startBroker(options: BrokerOptions): Promise<TestBroker> {
     runHere: (args, env = ci) => quorateHere(args, { cwd: folder, env }),
     start: (args, env = ci, pipes = 0) => startQuorate(args, { cwd: folder, env, pipes }),
     ciToken,
+    async withPolicies(...policies) {
+      const { body } = await post('auth/token/create', { policies, no_default_policy: true, ttl: '1h' });
+      return { ...server, BAO_TOKEN: String(at(body, 'auth', 'client_token')) };
+    },
   };
   if (options.apply ?? true) {
     const ended = await broker.runHere(['db', 'setup', 'setup.yaml', '--yes'], root);

@@ -20,15 +20,17 @@ describe.each(['postgresql', 'mariadb'] as const)('db doctor on %s', (engine) =>
       ...(body === undefined ? {} : { body }),
     });
   /** What is not as it should be, as `level code`. */
-  const doctor = async (
+  const doctorAs = async (
+    env: Readonly<Record<string, string>>,
     ...args: readonly string[]
   ): Promise<{ status: number | null; bad: string[]; findings: Finding[] }> => {
-    const ended = await shared().runHere(['db', 'doctor', ...args, '--format', 'json'], shared().root);
+    const ended = await shared().runHere(['db', 'doctor', ...args, '--format', 'json'], env);
     if (ended.stdout === '') throw new Error(ended.stderr);
     const { findings } = JSON.parse(ended.stdout) as { findings: Finding[] };
     const bad = findings.filter(({ level }) => level !== 'ok').map(({ level, code }) => `${level} ${code}`);
     return { status: ended.status, bad, findings };
   };
+  const doctor = (...args: readonly string[]): ReturnType<typeof doctorAs> => doctorAs(shared().root, ...args);
   const users = async (): Promise<string[]> => {
     const sql = isPg
       ? "SELECT rolname AS name FROM pg_roles WHERE rolname LIKE 'app-%'"
@@ -55,7 +57,16 @@ describe.each(['postgresql', 'mariadb'] as const)('db doctor on %s', (engine) =>
 
   it('finds nothing wrong with the roles of the setup, and leaves nothing behind', async () => {
     for (const name of ['read', 'write', 'migrate']) {
-      const { status, bad, findings } = await doctor(name, '--setup', 'setup.yaml', '--job-length', '2m', ...admin);
+      const env = await shared().withPolicies('quorate-db-database-operator', `quorate-db-${name}-login`);
+      const { status, bad, findings } = await doctorAs(
+        env,
+        name,
+        '--setup',
+        'setup.yaml',
+        '--job-length',
+        '2m',
+        ...admin,
+      );
       expect([name, bad, status]).toEqual([name, [], 0]);
       const codes = findings.map(({ code }) => code);
       for (const code of ['ttl', 'issue', 'login', 'rights', 'revoke', 'gone', 'lease', 'user'])

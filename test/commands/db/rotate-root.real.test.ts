@@ -44,7 +44,8 @@ describe.each(['postgresql', 'mariadb'] as const)('db rotate-root on %s', (engin
 
   it('rotates, and proves it by logins; any number of times', async () => {
     await begin();
-    const first = await rotate(['--yes', ...old]);
+    const env = await shared().withPolicies('quorate-db-database-app-admin');
+    const first = await rotate(['--yes', ...old], env);
     expect(first.status, first.stderr).toBe(0);
     expect(JSON.parse(first.stdout)).toEqual({
       connection: 'database/app',
@@ -187,7 +188,8 @@ describe.each(['postgresql', 'mariadb'] as const)('db rotate-root on %s', (engin
     expect(first.struck()).toBe(true);
     expect(errorCode(lost), lost.stderr).toBe('database-password-lost');
     expect([await opens(), await serves()]).toEqual([false, false]);
-    const mended = await rotate(['--yes', '--repair', ...old], env);
+    const mender = await shared().withPolicies('quorate-db-database-app-admin');
+    const mended = await rotate(['--yes', '--repair', ...old], mender);
     expect(mended.status, mended.stderr).toBe(0);
     expect(JSON.parse(mended.stdout)).toMatchObject({ outcome: 'repaired' });
     expect(await serves()).toBe(true);
