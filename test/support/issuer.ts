@@ -8,6 +8,8 @@ import { atEnd } from './at-end.ts';
 export interface Issuer {
   /** PEM. */
   readonly publicKey: string;
+  /** The same as RFC 7517 has it. */
+  readonly jwk: Readonly<Record<string, unknown>>;
   /** Good for ten minutes from now, but for what `claims` say; what is undefined there is left out. */
   token(claims: Readonly<Record<string, unknown>>): string;
 }
@@ -17,6 +19,7 @@ export function makeIssuer(): Issuer {
   const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
   return {
     publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    jwk: { ...publicKey.export({ format: 'jwk' }), use: 'sig', alg: 'ES256', kid: 'one' },
     token(claims) {
       const now = Math.floor(Date.now() / 1000);
       const all = { iat: now, nbf: now - 5, exp: now + 600, ...claims };

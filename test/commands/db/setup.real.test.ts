@@ -5,6 +5,7 @@ import { renderYaml } from '../../../src/document.ts';
 import { sharedBroker, setupOf, type TestBroker } from '../../support/broker.ts';
 import { callPeer } from '../../support/cluster.ts';
 import { at } from '../../support/http.ts';
+import { makeIssuer, startService } from '../../support/issuer.ts';
 import { errorCode } from '../../support/quorate.ts';
 
 const asRoot = (broker: TestBroker, method: string, path: string, body?: unknown) =>
@@ -68,6 +69,40 @@ describe.each(['postgresql', 'mariadb'] as const)('db setup for %s', (engine) =>
     expect((await setup('--yes')).status).toBe(0);
     expect((await setup('--check')).status).toBe(0);
     expect((await setup('--yes', '--new-password')).stderr).toContain('database-denied');
+  });
+
+  it('makes a login by the tokens of an issuer whose keys the server asks for', async () => {
+    const { folder, proxy, run, root, live } = shared();
+    const [peer] = live.cluster.peers;
+    const [cert = '', key = ''] = await Promise.all(
+      [peer?.certificateFile, peer?.keyFile].map((file) => readFile(file ?? '', 'utf8')),
+    );
+    const issuer = makeIssuer();
+    const service = await startService(
+      ({ url }) => ({
+        body: url.pathname.endsWith('/jwks')
+          ? { keys: [issuer.jwk] }
+          : {
+              issuer: service.address,
+              jwks_uri: `${service.address}/jwks`,
+              authorization_endpoint: `${service.address}/authorize`,
+              id_token_signing_alg_values_supported: ['ES256'],
+            },
+      }),
+      { cert, key },
+    );
+    const audience = 'https://vault.example';
+    const claims = { project_path: 'octo/app' };
+    const login = { name: 'job', method: 'jwt', mount: 'gitlab', issuer: service.address, audience, claims };
+    const mine = setupOf({ engine, tls: 'verify-full' }, proxy.port, folder);
+    const logins = [{ ...login, 'issuer-ca': live.cluster.caFile, 'roles': ['read'] }];
+    await writeFile(join(folder, 'issuer.yaml'), renderYaml({ ...mine, login: logins }));
+    const made = await run(['db', 'setup', 'issuer.yaml', '--yes'], root);
+    expect(made.status, made.stderr).toBe(0);
+    expect((await run(['db', 'setup', 'issuer.yaml', '--check'], root)).status).toBe(0);
+    const jwt = issuer.token({ iss: service.address, aud: audience, sub: 'x', ...claims });
+    const entered = await asRoot(shared(), 'POST', 'auth/gitlab/login', { role: 'job', jwt });
+    expect(at(entered.body, 'auth', 'policies')).toEqual(['quorate-db-read-login']);
   });
 
   it('makes roles whose credentials do what the template says, and leave nothing behind', async () => {
