@@ -63,7 +63,7 @@ export const command = defineCommand({
     const admin = await adminOf(context, values);
     try {
       const databases = await context.databases();
-      const { findings, droppable, target } = await context.output.progress(`examining ${role}`, () =>
+      const { findings, droppable, target } = await context.output.progress('examining the role', () =>
         examineRole({
           ...{ caller, mount, role, databases, expectation, jobLength, signal: context.signal },
           admin: admin?.open,

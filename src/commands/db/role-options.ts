@@ -26,9 +26,9 @@ export const variableOptions = {
   },
 } as const;
 
-/** A path segment, so that no role or mount names something else. @throws QuorateError `usage`. */
+/** A path segment, so that no role or mount names something else, and no token: messages name roles. @throws QuorateError `usage`. */
 export function checkRole(role: string): string {
-  if (/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(role)) return role;
+  if (/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(role) && !/^(?:hv[sbr]|[sbr])\..{20}/.test(role)) return role;
   throw new QuorateError('usage', 'a role is named with letters, digits, dots, - and _');
 }
 
