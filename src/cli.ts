@@ -181,6 +181,16 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
       },
     },
   },
+  'deploy': {
+    summary: 'units and manifests, filled in',
+    commands: {
+      systemd: { summary: "the hardened unit of a wallet's node", load: () => import('./commands/deploy/systemd.ts') },
+      kubernetes: {
+        summary: 'manifests of nodes in namespaces of their own',
+        load: () => import('./commands/deploy/kubernetes.ts'),
+      },
+    },
+  },
   'completion': {
     summary: 'completion for bash, zsh, fish and powershell',
     load: async () => ({ command: (await import('./commands/completion.ts')).completionOf(COMMANDS) }),

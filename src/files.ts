@@ -6,6 +6,7 @@ import { Secret } from './secret.ts';
 
 const OWNER_ONLY = 0o600;
 const OTHERS = 0o077;
+const WORLD = 0o007;
 
 /** Makes a change of a folder's entries durable (a new file survives a power cut only after this). */
 export async function syncFolder(folder: string): Promise<void> {
@@ -105,7 +106,7 @@ export async function readText(path: string, limit?: number): Promise<string> {
  */
 export async function readSecretFile(path: string, limit = 64 << 10): Promise<Secret> {
   const bytes = await readWhole(path, limit, ({ mode }) => {
-    if ((mode & OTHERS) === 0) return;
+    if ((mode & (isCredential(path) ? WORLD : OTHERS)) === 0) return;
     throw new QuorateError('file-mode', `${path} can be read by others (mode ${(mode & 0o777).toString(8)})`, {
       hint: `chmod 600 ${path}, and consider the secret in it known to whoever could read it.`,
     });
@@ -115,6 +116,12 @@ export async function readSecretFile(path: string, limit = 64 << 10): Promise<Se
   } finally {
     bytes.fill(0);
   }
+}
+
+/** A credential of systemd (systemd.exec(5)): the access list for the unit's user shows as rights of the group. */
+function isCredential(path: string): boolean {
+  const folder = process.env['CREDENTIALS_DIRECTORY'] ?? '';
+  return folder !== '' && dirname(path) === folder;
 }
 
 /** Reads a secret from an open file descriptor (a pipe, standard input) until its end, without the last newline. */

@@ -46,6 +46,7 @@ export const command = defineCommand({
       value: 'SECONDS',
       description: `how long to wait for a server that is sealed or away (default: ${WAIT_SECONDS.toString()})`,
     },
+    'ready': { description: 'with --exec: tell systemd that the unit is ready, right before the program starts' },
     'first-boot': { description: 'this node has no state yet: believe the store' },
     'acknowledgements': {
       value: 'FILE',
@@ -81,6 +82,7 @@ export const command = defineCommand({
       if (output !== undefined) await writeExclusive(output, bytes);
       if (found === undefined) return undefined;
       await context.close();
+      if (values.ready === true) await tellReady(context);
       becomeProgram(found, args, bytes, context.env);
     } finally {
       bytes.fill(0);
@@ -116,6 +118,23 @@ function booting(context: Context, known: KnownWallet, values: NodeValues, missi
     opened?.close();
     return boot;
   };
+}
+
+/**
+ * The process stays the same when it becomes the program, and so does the unit's main process; a program that knows
+ * nothing of systemd would leave its unit starting for ever.
+ */
+async function tellReady(context: Context): Promise<void> {
+  const socket = context.env['NOTIFY_SOCKET'];
+  if (socket === undefined || socket === '') return;
+  const { run } = await context.programs();
+  await run({
+    program: 'systemd-notify',
+    args: ['--ready', '--status=the shares are handed over'],
+    env: { NOTIFY_SOCKET: socket },
+    timeout: 10_000,
+    hint: 'It comes with systemd. Leave --ready out where the program tells systemd itself.',
+  });
 }
 
 /** Such a server says that it is sealed. */

@@ -109,6 +109,39 @@ describe('node boot without a quorate.yaml', () => {
   });
 });
 
+describe('node boot under systemd', () => {
+  it('says that the unit is ready right before it becomes the program, and fails when it cannot', async () => {
+    const { folder } = shared();
+    const tools = join(folder, 'tools');
+    await mkdir(tools);
+    const notify = join(tools, 'systemd-notify');
+    await writeFile(notify, `#!/bin/sh\necho "$@ to $NOTIFY_SOCKET" >> ${folder}/notified\n`, { mode: 0o755 });
+    const PATH = `${tools}:${process.env['PATH'] ?? ''}`;
+    const args = [...options(), '--ready', '--exec', '--', '/bin/cat', join(folder, 'notified')];
+    const ended = await boot(args, { PATH, NOTIFY_SOCKET: '/run/systemd/notify' });
+    expect(ended.stdout, ended.stderr).toBe('--ready --status=the shares are handed over to /run/systemd/notify\n');
+    await writeFile(notify, '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+    expect(errorCode(await boot(args, { PATH, NOTIFY_SOCKET: '/run/systemd/notify' }))).toBe('program-failed');
+    expect((await boot(args, { PATH })).status).toBe(0);
+  });
+
+  it("takes a secret id from the unit's credentials, whose mode shows an access list as the group's rights", async () => {
+    const { folder } = shared();
+    const credentials = join(folder, 'credentials');
+    await mkdir(credentials);
+    const file = join(credentials, 'secret-id');
+    await writeFile(file, await readFile(join(folder, 'north.secret-id')), { mode: 0o440 });
+    const args = [
+      ...options({ login: `approle,role-id=north-role-id,secret-id-file=${file}` }),
+      '--exec',
+      '--',
+      'true',
+    ];
+    expect(errorCode(await boot(args))).toBe('file-mode');
+    expect((await boot(args, { CREDENTIALS_DIRECTORY: credentials })).status).toBe(0);
+  });
+});
+
 describe('node boot and its server', () => {
   it('tells one that is not there from one that is not initialised', async () => {
     const away = await boot([...options({ address: 'https://127.0.0.1:1' }), '--exec', '--', '/bin/true']);
