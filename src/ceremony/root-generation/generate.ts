@@ -3,6 +3,7 @@ import type { Secret } from '../../secret.ts';
 import { generateApart } from '../apart/generating.ts';
 import { type AskOptions, askForShare } from '../asking.ts';
 import type { Run } from '../kind.ts';
+import type { Session } from '../../vault/peer.ts';
 import { Leadership } from '../leadership.ts';
 import { tellNonce, uninterrupted } from '../lock-steps.ts';
 import type { CommonScript } from '../script.ts';
@@ -50,11 +51,7 @@ interface Restart {
 async function tryOnce(run: Run, leadership: Leadership, options: GenerateOptions): Promise<LiveToken | Restart> {
   const { session } = leadership;
   const left = await readAttempt(session);
-  if (left.started && !isOwnAttempt(run, left)) throw foreign(left);
-  if (left.started) {
-    await cancelAttempt(session, left.nonce);
-    await run.record({ event: 'note', text: `cancelled this ceremony's own attempt with nonce ${left.nonce}` });
-  }
+  if (left.started) await cancelLeft(run, session, left);
   const otp = makeOtp(left.otpLength);
   let nonce: string | undefined;
   try {
@@ -75,6 +72,21 @@ async function tryOnce(run: Run, leadership: Leadership, options: GenerateOption
   } finally {
     otp.wipe();
   }
+}
+
+/**
+ * Nothing is given to an attempt that this sitting has not started. One that is not of this ceremony may be somebody's
+ * at work; or of an earlier ceremony, on a peer that stepped down in it and leads again: nobody sees it before.
+ */
+async function cancelLeft(run: Run, session: Session, left: AttemptStatus): Promise<void> {
+  const own = isOwnAttempt(run, left);
+  if (!own) {
+    const question = `${session.peer.name} holds the generation of a root token (nonce ${left.nonce}, progress ${left.progress.toString()}) that is not of this ceremony. It is cancelled only when nobody is at it.`;
+    if (!(await run.people.acceptException(question, 'cancel'))) throw foreign(left);
+  }
+  await cancelAttempt(session, left.nonce);
+  const whose = own ? "this ceremony's own attempt" : 'after asking, an attempt that is not of this ceremony,';
+  await run.record({ event: 'note', text: `cancelled ${whose} with nonce ${left.nonce}` });
 }
 
 /** Asks for shares until there is a token, or the attempt is gone. */
