@@ -1,7 +1,7 @@
 import { isQuorateError, QuorateError } from '../../errors.ts';
 import type { Run } from '../kind.ts';
 import type { Leadership } from '../leadership.ts';
-import { ABOUT_TO_FINISH, currentAttempt } from '../rotation/attempt.ts';
+import { currentAttempt, recordLastCall } from '../rotation/attempt.ts';
 import type { Collected, Collection, CollectOptions } from '../rotation/collect.ts';
 import { assertOwn, type RotationOperation, type RotationPurpose } from '../rotation/operation.ts';
 import type { ShareSet } from '../rotation/share-set.ts';
@@ -67,7 +67,7 @@ export async function verifyApart(
       throw new QuorateError('leader-changed', `${peer} no longer holds the verification`);
     }
     const { nonce, threshold } = begun;
-    if (currentAttempt(run.events)?.lastCallSent !== true) await run.record({ event: 'note', text: ABOUT_TO_FINISH });
+    if (currentAttempt(run.events)?.lastCallSent !== true) await recordLastCall(run, leadership);
     const look = async (): Promise<Standing> => {
       await leadership.check(run);
       const now = await operation.verification();
