@@ -6,12 +6,11 @@ import { licencesOf } from './licences.ts';
 /*
  * dist/kms/quorate-kms, the KMS plugin as one file, of which OpenBao checks the SHA-256 before each start:
  *
- *   #!/bin/sh                    what sh runs, and JavaScript skips: clears what would make Node load other code, then
- *                                runs Node on this same file
- *   (function (require) {...})   the program, in a form that is right as CommonJS and as a module: how Node takes a file
- *                                without extension depends on the package.json of the folders above it
- *   //addon:...                  pkcs11js's compiled addon, in base64
+ *   #!/bin/sh   two lines: sh clears what would make Node load other code, then runs Node, which reads of this same file
+ *               only what it runs
+ *   pkcs11js's compiled addon, the program of a token's thread, and that of the main thread, byte after byte
  *
+ * Nobody holds in memory what it does not need: Node would keep the whole of a script for as long as it runs.
  * `quorate hsm plugin install` writes the absolute path of a Node into it.
  */
 
@@ -28,20 +27,34 @@ const HOSTILE = [
 
 const say = (text: string): string => `{ echo '[ERROR] quorate-kms: ${text}' >&2; exit 1; }`;
 
-const HEADER = [
-  '#!/bin/sh',
+/**
+ * What makes Node small: no compiler, for the work is little, and garbage collected whole. (--no-node-snapshot would take
+ * off 8 MB more, but Node 24 then crashes once in some hundred starts of two threads.) Node would read OPENSSL_CONF,
+ * which the library of an HSM may need: for Node, an empty file takes its place.
+ */
+const FLAGS = '--lite-mode --gc-global --openssl-config=/dev/null --input-type=commonjs';
+
+/** Runs the last bytes of the file. It stands between single quotes of sh. */
+const start = (length: number): string =>
   [
-    `':' //`,
-    `unset ${HOSTILE.join(' ')}`,
-    'ulimit -c 0',
-    'umask 077',
-    `[ -x '${NODE_MARK}' ] || ${say(`there is no Node at ${NODE_MARK}; quorate hsm plugin install puts this plugin in place`)}`,
-    // Compiled code would take more memory than the little work is worth, and one malloc arena is enough for it. Node
-    // would read OPENSSL_CONF, which the library of an HSM may need: for Node, an empty file takes its place.
-    'export MALLOC_ARENA_MAX=1',
-    `exec '${NODE_MARK}' --lite-mode --openssl-config=/dev/null "$0" "$@"`,
-  ].join('; '),
-].join('\n');
+    'const f=require("node:fs"),d=f.openSync(process.argv[1],"r")',
+    `b=Buffer.allocUnsafeSlow(${length.toString()})`,
+    `n=f.readSync(d,b,0,b.length,f.fstatSync(d).size-b.length)`,
+  ].join(',') + ';f.closeSync(d);require("node:vm").compileFunction(b.latin1Slice(0,n),["require"])(require)';
+
+const header = (mainLength: number): string =>
+  [
+    '#!/bin/sh',
+    [
+      `unset ${HOSTILE.join(' ')}`,
+      'ulimit -c 0',
+      'umask 077',
+      `[ -x '${NODE_MARK}' ] || ${say(`there is no Node at ${NODE_MARK}; quorate hsm plugin install puts this plugin in place`)}`,
+      'export MALLOC_ARENA_MAX=1',
+      `exec '${NODE_MARK}' ${FLAGS} -e '${start(mainLength)}' "$0" "$@"`,
+    ].join('; '),
+    '',
+  ].join('\n');
 
 /** In the plugin pkcs11js is part of the file, and its addon is loaded from where the main thread has unpacked it. */
 const withPackedAddon: Plugin = {
@@ -62,12 +75,34 @@ const withPackedAddon: Plugin = {
 /** Writes dist/kms. @param addon the compiled addon of pkcs11js. */
 export async function kms(addon: string): Promise<void> {
   const target = join(root, 'dist/kms/quorate-kms');
+  const binary = readFileSync(addon);
+  const thread = await bundled('thread.ts', {});
+  // The lengths are in the program whose length is one of them: it has to be settled.
+  const lengths = { addon: binary.length, thread: thread.code.length, main: 0 };
+  let main = await bundled('main.ts', { KMS_PARTS: JSON.stringify(lengths) });
+  while (main.code.length !== lengths.main) {
+    lengths.main = main.code.length;
+    main = await bundled('main.ts', { KMS_PARTS: JSON.stringify(lengths) });
+  }
+  const parts = [header(main.code.length), binary, thread.code, main.code];
+  mkdirSync(dirname(target), { recursive: true });
+  writeFileSync(`${target}.new`, Buffer.concat(parts.map((part) => Buffer.from(part))));
+  chmodSync(`${target}.new`, 0o755);
+  renameSync(`${target}.new`, target);
+  const licences = licencesOf([...main.modules, ...thread.modules]);
+  writeFileSync(join(dirname(target), 'THIRD-PARTY-LICENSES.txt'), licences);
+}
+
+async function bundled(
+  entry: string,
+  define: Readonly<Record<string, string>>,
+): Promise<{ readonly code: string; readonly modules: readonly string[] }> {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   const build = await rolldown({
-    input: join(root, 'src/kms/main.ts'),
+    input: join(root, 'src/kms', entry),
     cwd: root,
     platform: 'node',
-    transform: { target: 'node22', define: { QUORATE_VERSION: JSON.stringify(version) } },
+    transform: { target: 'node22', define: { QUORATE_VERSION: JSON.stringify(version), ...define } },
     plugins: [withPackedAddon],
   });
   const { output } = await build.generate({
@@ -79,20 +114,8 @@ export async function kms(addon: string): Promise<void> {
   });
   await build.close();
   const [chunk, ...others] = output;
-  if (others.length > 0) throw new Error('the plugin is one file');
-  const text = [
-    HEADER,
-    `;(function (require, module, exports) {`,
-    ascii(chunk.code),
-    `})(process.getBuiltinModule('node:module').createRequire(process.argv[1]), { exports: {} }, {});`,
-    `//addon:${readFileSync(addon, 'base64')}`,
-    '',
-  ].join('\n');
-  mkdirSync(dirname(target), { recursive: true });
-  writeFileSync(`${target}.new`, text);
-  chmodSync(`${target}.new`, 0o755);
-  renameSync(`${target}.new`, target);
-  writeFileSync(join(dirname(target), 'THIRD-PARTY-LICENSES.txt'), licencesOf(chunk.moduleIds));
+  if (others.length > 0) throw new Error('each part of the plugin is one chunk');
+  return { code: ascii(chunk.code), modules: chunk.moduleIds };
 }
 
 /** Anything else would double the memory that the file takes as a string. */

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { type ClientHttp2Session, connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { QuorateError } from '../errors.ts';
 import { makeCertificate } from './certificate.ts';
@@ -31,6 +32,7 @@ export interface PluginLaunch {
 const TIMEOUT = 60_000;
 /** What the server gives a plugin after Shutdown. */
 const STOP_LIMIT = 2_000;
+const GONE_WITHIN = 500;
 
 /**
  * A KMS plugin, launched and called as OpenBao 2.7.2 does it, for whoever wants to know beforehand how the server will
@@ -172,7 +174,11 @@ export class KmsPlugin {
       stream.on('close', () => {
         const body = joined(chunks);
         if (failure === undefined && body.length > 0) resolve(unframed(body));
-        else reject(this.#failure(failure?.message ?? `no answer to ${path}`));
+        else if (failure !== undefined) reject(this.#failure(failure.message));
+        else
+          void this.#whyGone().then((why) => {
+            reject(this.#failure(`no answer to ${path}: ${why}`));
+          });
       });
       stream.end(framed(request));
     });
@@ -180,6 +186,15 @@ export class KmsPlugin {
 
   get #ended(): boolean {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  /** Its end is seen a moment after that of the connection. */
+  async #whyGone(): Promise<string> {
+    if (!this.#ended) await Promise.race([once(this.#child, 'exit'), sleep(GONE_WITHIN)]);
+    const { exitCode, signalCode } = this.#child;
+    return this.#ended
+      ? `the plugin has ended (${signalCode ?? `status ${String(exitCode)}`})`
+      : 'the plugin is silent';
   }
 
   #wrapped(method: string, field10: Uint8Array = new Uint8Array()): Promise<Uint8Array> {

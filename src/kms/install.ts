@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { constants, existsSync } from 'node:fs';
 import { access, chmod, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
@@ -11,6 +12,8 @@ const NODE_MARK = '@NODE@';
 /** From src/kms as from dist/chunks, two folders up is the package. */
 const TEMPLATE = join(import.meta.dirname, '../../dist/kms', PLUGIN_FILE);
 const OTHERS_WRITE = 0o022;
+/** ms for the first words of a plugin that nobody launched. */
+const TRIAL_TIMEOUT = 30_000;
 /** sh takes the path between single quotes, and the script is one line. */
 const PLAIN_PATH = /^[\w@%+=:,./ -]+$/;
 
@@ -36,8 +39,9 @@ export interface Installed {
 
 /**
  * Puts the plugin into a server's plugin folder: one file, mode 0755, that runs on exactly `node`.
- * @throws QuorateError `program-missing` (this installation has no plugin, or there is no such Node), `file-missing`
- *   (folder), `file-mode` (others can write the folder), `file-exists` (another file without `replace`), `usage`.
+ * @throws QuorateError `program-missing` (this installation has no plugin, or there is no such Node), `program-failed`
+ *   (that Node does not run it), `file-missing` (folder), `file-mode` (others can write the folder), `file-exists`
+ *   (another file without `replace`), `usage`.
  */
 export async function installPlugin({
   folder,
@@ -72,6 +76,7 @@ export async function installPlugin({
     await file.chmod(0o755);
     await file.sync();
     await file.close();
+    await tryOut(temporary, node);
     await rename(temporary, path);
   } catch (error) {
     await file.close().catch(() => undefined);
@@ -79,6 +84,19 @@ export async function installPlugin({
     throw error;
   }
   return { ...result, unchanged: false };
+}
+
+/** Has the file run on its Node: not launched by a server, it ends with 1 and says so as a line of the server's log. */
+async function tryOut(path: string, node: string): Promise<void> {
+  const said = await new Promise<string>((resolve) => {
+    execFile(path, { env: {}, timeout: TRIAL_TIMEOUT }, (error, _stdout, stderr) => {
+      resolve(error?.code === 1 ? stderr : (error?.message ?? ''));
+    });
+  });
+  if (said.includes('"@level":"error"')) return;
+  throw new QuorateError('program-failed', `the plugin does not run on ${node}`, {
+    hint: 'Give --node the absolute path of a Node 22.15 or later; and the folder must not be mounted noexec.',
+  });
 }
 
 /** Lines for the server's configuration, without the seal's own. */

@@ -38,14 +38,15 @@ export function privateFolder(parent: string | undefined): {
   return { path, socket, remove };
 }
 
-/** Calls `gone` once the process that launched this one has ended, however that happened. */
-export function watchParent(gone: () => void, parent = process.ppid): void {
+/** Calls `gone` once the process that launched this one has ended, however that happened. Returns the timer. */
+export function watchParent(gone: () => void, parent = process.ppid): NodeJS.Timeout {
   const timer = setInterval(() => {
     if (process.ppid === parent) return;
     clearInterval(timer);
     gone();
   }, WATCH_INTERVAL);
   timer.unref();
+  return timer;
 }
 
 /** Whether the launching process had been running for a while when this one was started. False where nobody can tell. */

@@ -1,22 +1,28 @@
 import { rmSync, writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { QuorateError } from '../errors.ts';
 import { makeCertificate } from './certificate.ts';
 import { handshakeLine, launchOf } from './handshake.ts';
 import { privateFolder, replacesAnother, watchParent } from './lifecycle.ts';
 import { logToServer } from './log.ts';
-import { unpackAddon } from './packed-addon.ts';
+import type { PackedProgram } from './packed.ts';
 import { createServer } from './server.ts';
+import { titleOf } from './title.ts';
+import { threadsAlive } from './token-thread.ts';
 import { createMethods } from './wrapper.ts';
 
-/** The server waits 2 s after Shutdown before it kills; the answer to it has left by then. */
-const FAREWELL = 50;
+/** The server waits 2 s after Shutdown before it kills; the answer to it has left after the first look. */
+const [FAREWELL, LOOKS] = [50, 20];
 
 /**
  * Runs the plugin until the server shuts it down or is gone. Resolves when the server knows where to connect.
- * @param program the file that this process runs, which is started again as a thread for each token.
+ * @param program the file that this process runs; a part of it is the program of each token's thread.
  * @throws QuorateError `usage` when no server launched this, `file-invalid` for the folder of the socket.
  */
-export async function runPlugin(env: Readonly<Record<string, string | undefined>>, program: string): Promise<void> {
+export async function runPlugin(
+  env: Readonly<Record<string, string | undefined>>,
+  program: PackedProgram,
+): Promise<void> {
   const launch = launchOf(env);
   if ('refusal' in launch) throw new QuorateError('usage', launch.refusal);
   // Ctrl-C reaches the whole group, and systemd's SIGTERM the whole unit, before the server has finished with the seal.
@@ -32,19 +38,31 @@ export async function runPlugin(env: Readonly<Record<string, string | undefined>
   const methods = createMethods({
     env,
     log: logToServer,
-    program,
-    unpackAddon: () => unpackAddon(program, folder.path),
-    replaces: replacesAnother(),
-    shutdown: () => {
-      setTimeout(end, FAREWELL);
+    tell: (state) => {
+      process.title = titleOf(program.file, state);
     },
+    threadCode: () => program.threadCode(),
+    unpackAddon: () => program.unpackAddon(folder.path),
+    replaces: replacesAnother(),
+    shutdown: () => void leave(),
   });
   const server = createServer(own, launch.clientCertificate, methods);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(folder.socket, resolve);
   });
-  watchParent(end);
+  const watch = watchParent(end);
+  // An end by SIGKILL is an error in the server's log, so it is kept for what does not end otherwise.
+  async function leave(): Promise<void> {
+    for (let look = 0; look < LOOKS && (look === 0 || threadsAlive() > 0); look += 1) await sleep(FAREWELL);
+    if (threadsAlive() > 0) {
+      end();
+      return;
+    }
+    clearInterval(watch);
+    server.close();
+    setTimeout(end, FAREWELL * 2).unref();
+  }
   process.on('uncaughtException', (error) => {
     logToServer(
       'error',

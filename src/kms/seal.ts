@@ -15,6 +15,7 @@ import {
 import type { Log } from './log.ts';
 import type { BlobInfo } from './messages.ts';
 import { sealKeyId, type SealSettings } from './settings.ts';
+import type { SealState } from './title.ts';
 import type { TokenThread } from './token-thread.ts';
 import { Watch } from './watch.ts';
 
@@ -32,7 +33,8 @@ export class Seal {
   readonly #watch: Watch;
   readonly #log: Log;
 
-  constructor(settings: SealSettings, tokens: readonly TokenThread[], log: Log) {
+  /** @param tell is told which tokens are missing, for whoever looks at the process. */
+  constructor(settings: SealSettings, tokens: readonly TokenThread[], log: Log, tell: (state: SealState) => void) {
     this.settings = settings;
     this.#tokens = tokens;
     this.#log = log;
@@ -40,6 +42,7 @@ export class Seal {
     this.#watch = new Watch(
       tokens.map(({ name }) => name),
       log,
+      tell,
     );
   }
 

@@ -31,8 +31,8 @@ export type Reply =
 /** What a thread is started with. */
 export interface ThreadData {
   readonly settings: TokenSettings;
-  /** Where the compiled addon waits, when it is not beside the program. */
-  readonly addon: string | undefined;
+  /** Where the compiled addon waits; bin/build-kms.ts has it loaded from there. */
+  readonly addon: string;
 }
 
 /** The body of a token's thread: answers one request after the other. */

@@ -1,5 +1,5 @@
 import { realpathSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { QuorateError } from '../errors.ts';
 import { gateOf, type LibraryGate, type Member } from './library-gate.ts';
 import { nameOf, type TokenSettings } from './settings.ts';
@@ -18,6 +18,13 @@ const WORTH_RENEWING = new Set([
 const HEAP = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 32, stackSizeMb: 2 };
 
 const LOAD_TIMEOUT = 10_000;
+
+let alive = 0;
+
+/** How many threads have not ended: one that hangs in its library never does, and would hold up the end of the process. */
+export function threadsAlive(): number {
+  return alive;
+}
 
 interface Waiting {
   readonly settle: (reply: Reply) => void;
@@ -40,20 +47,19 @@ export class TokenThread implements Member {
   #ended = false;
 
   /**
-   * @param program the file that runs as a thread too: this program's own.
+   * @param code the program of the thread.
    * @param timeout ms for one operation.
    */
-  constructor(
-    settings: TokenSettings,
-    program: string,
-    { timeout, addon }: { timeout: number; addon: string | undefined },
-  ) {
+  constructor(settings: TokenSettings, code: string, { timeout, addon }: { timeout: number; addon: string }) {
     this.settings = settings;
     this.name = nameOf(settings);
     this.#timeout = timeout;
     this.#gate = gateOf(resolved(settings.lib));
     const workerData: ThreadData = { settings, addon };
-    this.#worker = new Worker(program, { workerData, resourceLimits: HEAP, trackUnmanagedFds: false });
+    // Loaded only now: the server waits for the handshake, and for this it does not.
+    const { Worker } = process.getBuiltinModule('node:worker_threads');
+    this.#worker = new Worker(code, { eval: true, workerData, resourceLimits: HEAP, trackUnmanagedFds: false });
+    alive += 1;
     this.#worker.unref();
     this.#worker.on('message', (reply: Reply) => {
       this.#hangsSince = undefined;
@@ -63,6 +69,7 @@ export class TokenThread implements Member {
       this.#end();
     });
     this.#worker.on('exit', () => {
+      alive -= 1;
       this.#end();
     });
     this.#gate.join(this);

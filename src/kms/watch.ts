@@ -1,4 +1,5 @@
 import type { Log } from './log.ts';
+import type { SealState } from './title.ts';
 
 /** What the server encrypts only to see whether the seal works (OpenBao 2.7.2), and stores nowhere. */
 const PROBE = /^(a|Heartbeat.*)$/;
@@ -11,18 +12,23 @@ const PROBE = /^(a|Heartbeat.*)$/;
 export class Watch {
   readonly #names: readonly string[];
   readonly #log: Log;
+  readonly #tell: (state: SealState) => void;
   readonly #away = new Map<string, string>();
   /** The tokens that what is stored was encrypted without. */
   #missing: readonly string[] = [];
 
-  /** @param names of all tokens. */
-  constructor(names: readonly string[], log: Log) {
+  /** @param names of all tokens. @param tell is told the state at each change, and at the start. */
+  constructor(names: readonly string[], log: Log, tell: (state: SealState) => void) {
     this.#names = names;
     this.#log = log;
+    this.#tell = tell;
+    this.#changed();
   }
 
   answered(name: string): void {
-    if (this.#away.delete(name)) this.#log('info', `token ${name} answers again`);
+    if (!this.#away.delete(name)) return;
+    this.#log('info', `token ${name} answers again`);
+    this.#changed();
   }
 
   failed(name: string, why: string): void {
@@ -31,6 +37,7 @@ export class Watch {
     if (this.#away.get(name) === gist) return;
     this.#away.set(name, gist);
     this.#log('warn', `token ${name} does not answer: ${why}`);
+    this.#changed();
   }
 
   /** @param took the names of those that took part. @param reasons why the others did not. */
@@ -41,6 +48,7 @@ export class Watch {
         this.#log('info', 'no longer degraded: the server has encrypted with all tokens');
       }
       this.#missing = missing;
+      this.#changed();
     }
     if (missing.length > 0) {
       this.#log(
@@ -65,6 +73,11 @@ export class Watch {
       `degraded: what the server stored was encrypted without ${missing.join(', ')}; it encrypts it anew when it is unsealed`,
     );
     this.#missing = missing;
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#tell({ missing: this.#missing, away: [...this.#away.keys()] });
   }
 }
 

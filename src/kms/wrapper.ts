@@ -7,15 +7,18 @@ import { readWrapperRequest, writeBlob, writeConfigured, writeSensitive } from '
 import { message } from './protobuf.ts';
 import { Seal } from './seal.ts';
 import type { Methods, Unary } from './server.ts';
+import type { SealState } from './title.ts';
 import { TokenThread } from './token-thread.ts';
 
 export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
-  /** The file of this program. */
-  readonly program: string;
-  /** The compiled addon, ready to be loaded, until `done`; undefined where the threads find it themselves. */
-  readonly unpackAddon: () => { readonly path: string; readonly done: () => void } | undefined;
+  /** Told at each change which tokens are missing. */
+  readonly tell: (state: SealState) => void;
+  /** JavaScript for a token's thread. */
+  readonly threadCode: () => string;
+  /** The compiled addon, ready to be loaded by the threads, until `done`. */
+  readonly unpackAddon: () => { readonly path: string; readonly done: () => void };
   /** Whether the server has launched this process to replace one that died. */
   readonly replaces: boolean;
   /** The server wants the process to end. */
@@ -96,13 +99,13 @@ export function createMethods(surroundings: Surroundings): Methods {
 async function configure(
   config: ReadonlyMap<string, string>,
   disallowEnvironment: boolean,
-  { env, log, program, unpackAddon }: Surroundings,
+  { env, log, tell, threadCode, unpackAddon }: Surroundings,
 ): Promise<Seal> {
   const settings = readConfiguration(config, env, disallowEnvironment);
   const addon = unpackAddon();
-  const options = { timeout: settings.timeout * 1000, addon: addon?.path };
-  const tokens = settings.tokens.map((one) => new TokenThread(one, program, options));
-  const seal = new Seal(settings, tokens, log);
+  const options = { timeout: settings.timeout * 1000, addon: addon.path };
+  const tokens = settings.tokens.map((one) => new TokenThread(one, threadCode(), options));
+  const seal = new Seal(settings, tokens, log, tell);
   try {
     await seal.load();
     return seal;
@@ -110,6 +113,6 @@ async function configure(
     seal.close();
     throw error;
   } finally {
-    addon?.done();
+    addon.done();
   }
 }

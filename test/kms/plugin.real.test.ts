@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { chmod, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { KmsPlugin } from '../../src/kms/client.ts';
-import type { Installed } from '../../src/kms/install.ts';
+import { KmsPlugin } from '../../src/kms/client.ts';
+import { type Installed, installPlugin } from '../../src/kms/install.ts';
+import { message } from '../../src/kms/protobuf.ts';
 import { temporaryFolder } from '../support/cluster.ts';
 import {
   installed,
@@ -128,6 +129,26 @@ describe('the plugin with one token', () => {
     });
   });
 
+  it('tries again what may have failed by chance, and the server hears nothing of it', async () => {
+    const plugin = await launched(program, { ...hsm.env, ...slow.env }, oneToken(token(0), { lib: slow.lib }));
+    await plugin.init();
+    slow.failOnce();
+    expect(await plugin.decrypt(await plugin.encrypt(ROOT_KEY))).toEqual(ROOT_KEY);
+    expect(slow.isToFail()).toBe(false);
+    expect(plugin.log.filter(({ level }) => level !== 'info')).toEqual([]);
+  });
+
+  it('is not ended by the signals that a whole group or unit gets, and answers as the protocol has it', async () => {
+    const plugin = await launched(program, hsm.env, oneToken(token(0)));
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1'] as const) process.kill(plugin.pid ?? 0, signal);
+    const text = 'function not implemented';
+    await expect(plugin.call('/pb.Wrapper/None', message())).rejects.toMatchObject({ message: text });
+    await expect(plugin.call('/pb.Wrapper/Type', message([1, 'nobody']))).rejects.toMatchObject({
+      message: 'instance not found',
+    });
+    expect(await plugin.type()).toBe('quorate-kms');
+  });
+
   it('gives up a library that hangs after the time-out, and goes on when it answers again', async () => {
     const env = { ...hsm.env, ...slow.env };
     const plugin = await launched(program, env, oneToken(token(0), { lib: slow.lib, timeout: '2' }));
@@ -229,6 +250,22 @@ describe('the plugin file', () => {
       oneToken(token(0)),
     );
     expect(await readdir(join(trap, '..'))).toEqual(['trap.cjs']);
+  });
+
+  it('says in words that its Node is gone', async () => {
+    const path = join(await temporaryFolder(), 'quorate-kms');
+    const bytes = (await readFile(program.path)).toString('latin1').replaceAll(process.execPath, '/nowhere/node');
+    await writeFile(path, bytes, { encoding: 'latin1', mode: 0o755 });
+    await expect(KmsPlugin.launch({ command: path, env: {} })).rejects.toMatchObject({
+      message: 'quorate-kms: there is no Node at /nowhere/node; quorate hsm plugin install puts this plugin in place',
+    });
+  });
+
+  it('is not installed on a Node that does not run it', async () => {
+    const folder = await temporaryFolder();
+    await chmod(folder, 0o755);
+    await expect(installPlugin({ folder, node: '/bin/true' })).rejects.toMatchObject({ code: PROGRAM_FAILED });
+    expect(await readdir(folder)).toEqual([]);
   });
 
   it('says in words that it is not for people, when nobody launched it', async () => {

@@ -69,12 +69,16 @@ export async function sealTokens(hsm: SoftHsm, ...labels: readonly string[]): Pr
   return tokens;
 }
 
-/** SoftHSM in a library of its own that hangs while a file exists, and counts logins. */
+/** SoftHSM in a library of its own that hangs while a file exists, fails once when told to, and counts logins. */
 export interface SlowLibrary {
   readonly lib: string;
   readonly env: Readonly<Record<string, string>>;
   hang(): void;
   goOn(): void;
+  /** The next encryption fails as one does whose HSM hiccups. */
+  failOnce(): void;
+  /** Whether that has not happened yet. */
+  isToFail(): boolean;
   /** How often somebody has tried to log in. */
   logins(): number;
 }
@@ -84,16 +88,20 @@ export async function slowLibrary(): Promise<SlowLibrary> {
   const [lib, real] = [join(folder, 'libslow.so'), join(folder, 'libreal.so')];
   copyFileSync(SOFTHSM_MODULE, real);
   execFileSync('gcc', ['-shared', '-fPIC', '-w', '-o', lib, join(import.meta.dirname, 'pkcs11-slow.c'), '-ldl']);
-  const [hang, logins] = [join(folder, 'hang'), join(folder, 'logins')];
+  const [hang, fail, logins] = [join(folder, 'hang'), join(folder, 'fail'), join(folder, 'logins')];
   return {
     lib,
-    env: { SLOW_REAL: real, SLOW_WHILE: hang, SLOW_LOGINS: logins },
+    env: { SLOW_REAL: real, SLOW_WHILE: hang, SLOW_FAIL: fail, SLOW_LOGINS: logins },
     hang: () => {
       writeFileSync(hang, '');
     },
     goOn: () => {
       rmSync(hang, { force: true });
     },
+    failOnce: () => {
+      writeFileSync(fail, '');
+    },
+    isToFail: () => existsSync(fail),
     logins: () => (existsSync(logins) ? readFileSync(logins).length : 0),
   };
 }

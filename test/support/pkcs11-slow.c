@@ -1,4 +1,4 @@
-/* SoftHSM behind a library that hangs on demand, and counts what is tried: an HSM on a bad day, for the tests. */
+/* SoftHSM behind a library that hangs on demand, fails once, and counts what is tried: an HSM on a bad day, for the tests. */
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <stdio.h>
@@ -19,7 +19,13 @@ static void hang(void) {
   while (file != NULL && access(file, F_OK) == 0) usleep(10000);
 }
 
-static CK_RV slow_encrypt(unsigned long s, void *m, unsigned long k) { hang(); return ((init_op)real.functions[ENCRYPT_INIT])(s, m, k); }
+/* Fails, once, when the file is there (CKR_DEVICE_ERROR). */
+static int failed(void) {
+  const char *file = getenv("SLOW_FAIL");
+  return file != NULL && unlink(file) == 0;
+}
+
+static CK_RV slow_encrypt(unsigned long s, void *m, unsigned long k) { hang(); if (failed()) return 0x30; return ((init_op)real.functions[ENCRYPT_INIT])(s, m, k); }
 static CK_RV slow_decrypt(unsigned long s, void *m, unsigned long k) { hang(); return ((init_op)real.functions[DECRYPT_INIT])(s, m, k); }
 
 static CK_RV counted_login(unsigned long s, unsigned long u, void *p, unsigned long n) {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { EXIT, QuorateError } from '../../errors.ts';
 import { readText } from '../../files.ts';
 import { type FileFacts, type ServerUser, userOf } from '../../hsm/access.ts';
@@ -7,9 +8,11 @@ import { checkConfig, OWN_PLUGIN, type SealFound } from '../../hsm/check-config.
 import { examinePluginFile, type PluginTools, tryPlugin } from '../../hsm/examine-plugin.ts';
 import { examineToken } from '../../hsm/examine-token.ts';
 import { type Finding, hasFault, warning } from '../../finding.ts';
+import { examineRunning } from '../../hsm/running-plugin.ts';
 import { SERVERS } from '../../hsm/stanza.ts';
 import { KmsPlugin } from '../../kms/client.ts';
 import { readPin } from '../../kms/pin.ts';
+import { stateIn } from '../../kms/title.ts';
 import type { SealSettings } from '../../kms/settings.ts';
 import { defineCommand } from '../command.ts';
 import { findingLines } from '../finding-lines.ts';
@@ -67,6 +70,9 @@ export const command = defineCommand({
       const folder = config.pluginDirectory;
       const tools: PluginTools = { user, facts, digest, env, launch: (launch) => KmsPlugin.launch(launch) };
       findings.push(...(await examinePluginFile(found, folder, tools)));
+      // Before another is started, for the trial.
+      if (folder !== undefined && found.plugin?.command !== undefined)
+        findings.push(...(await examineRunning(join(folder, found.plugin.command), stateIn)));
       // A wrong PIN is tried once: the plugin would be the second.
       if (folder !== undefined && !hasFault(findings)) {
         await look('trying the plugin, as the server starts it', () => tryPlugin(found, folder, tools));
