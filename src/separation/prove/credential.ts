@@ -4,7 +4,7 @@ import { fillIn, fillInAny, isTemplated } from '../policy/template.ts';
 import { roleCredentials } from './logins.ts';
 import type { Effect, Target } from './targets.ts';
 import { covers, nameFor, pathWith, rulePath } from './unify.ts';
-import { grants, type KnownEntity, type PlacedRole, type PolicyKey, type World } from './world.ts';
+import { grants, type KnownEntity, nameOf, namespaceOf, type PlacedRole, type PolicyKey, type World } from './world.ts';
 
 /** What somebody holds at one moment: a token's own policies, and those of who it belongs to. */
 export interface Credential {
@@ -55,6 +55,10 @@ export class Evaluator {
   readonly #templated = new Set<PolicyKey>();
   readonly #known = new Map<string, readonly Finding[]>();
   readonly #keys = new WeakMap<Credential, string>();
+  readonly #leads = new WeakMap<Credential, boolean>();
+  readonly #acls = new Map<string, Acl>();
+  readonly #alone = new Map<PolicyKey, Credential>();
+  readonly #mattering = new Map<string, readonly PolicyKey[]>();
   readonly #logins = new Map<PlacedRole, readonly Credential[]>();
   readonly #onProbe: ((probe: Probe) => void) | undefined;
 
@@ -73,6 +77,32 @@ export class Evaluator {
   /** Whether a policy can matter at all. */
   matters(key: PolicyKey): boolean {
     return this.#interests.has(key);
+  }
+
+  /** A token with one policy, and nobody's. */
+  alone(key: PolicyKey): Credential {
+    const known = this.#alone.get(key) ?? { namespace: namespaceOf(key), token: [key], identity: [] };
+    this.#alone.set(key, known);
+    return known;
+  }
+
+  /** Policies of a namespace that can matter. */
+  mattering(namespace: string): readonly PolicyKey[] {
+    const known =
+      this.#mattering.get(namespace) ?? [...this.#interests.keys()].filter((key) => namespaceOf(key) === namespace);
+    this.#mattering.set(namespace, known);
+    return known;
+  }
+
+  /** Whether a credential leads anywhere at all. */
+  leads(credential: Credential): boolean {
+    const known = this.#leads.get(credential);
+    if (known !== undefined) return known;
+    const leads = [credential.token, credential.identity].some((keys) =>
+      keys.some((key) => this.#interests.has(key) || nameOf(key) === 'root'),
+    );
+    this.#leads.set(credential, leads);
+    return leads;
   }
 
   /** Whether what a policy allows depends on who holds it. */
@@ -94,24 +124,26 @@ export class Evaluator {
   }
 
   findings(credential: Credential): readonly Finding[] {
-    const all = new Set([...credential.token, ...credential.identity]);
-    if (![...all].some((key) => this.#interests.has(key))) return [];
+    if (!this.leads(credential)) return [];
     const key = this.keyOf(credential);
     const known = this.#known.get(key) ?? this.#evaluate(credential);
     this.#known.set(key, known);
     return known;
   }
 
-  /** What a login by a role gives, looked up once. */
+  /** What a login by a role gives that leads anywhere, looked up once. */
   login(role: PlacedRole): readonly Credential[] {
-    const known = this.#logins.get(role) ?? roleCredentials(this.#world, this, role);
+    const known = this.#logins.get(role) ?? roleCredentials(this.#world, this, role).filter((one) => this.leads(one));
     this.#logins.set(role, known);
     return known;
   }
 
   /** What holds for a credential at any path. */
   acl(credential: Credential): Acl {
-    return new Acl(this.rulesOf(credential));
+    const key = this.keyOf(credential);
+    const known = this.#acls.get(key) ?? new Acl(this.rulesOf(credential));
+    this.#acls.set(key, known);
+    return known;
   }
 
   /** The rules of a credential, filled in for its holder. */
@@ -135,6 +167,9 @@ export class Evaluator {
   }
 
   #try(credential: Credential, acl: Acl, target: Target, name: string, found: Map<string, Finding>): void {
+    const effect = target.effect(name);
+    // A login that leads nowhere needs no look.
+    if (effect === undefined || (effect.kind === 'login' && this.login(effect.role).length === 0)) return;
     const path = pathWith(target.path, name);
     const permissions = acl.at(path);
     this.#onProbe?.({ credential, path });
@@ -143,9 +178,8 @@ export class Evaluator {
     const sudo = (permissions.bits & CAN.sudo) !== 0;
     if (target.sudo === true && !sudo) return;
     if (target.parameters !== undefined && !passes(permissions, target.parameters)) return;
-    const effect = target.effect(name);
     const rule = permissions.rules.find(({ bits }) => (bits & target.bits) !== 0);
-    if (effect === undefined || rule === undefined) return;
+    if (rule === undefined) return;
     const key = `${effectKey(effect)} ${path}`;
     if (!found.has(key)) found.set(key, { effect, path, rule, sudo });
   }

@@ -10,8 +10,9 @@ export function roleCredentials(world: World, evaluator: Evaluator, role: Placed
   const { namespace } = role;
   const token = rolePolicies(world, role);
   const depends = token.some((key) => evaluator.dependsOnHolder(key));
-  const entities = world
-    .entitiesAt(role.accessor)
+  // A user's entity is known by its name, which spares looking at all.
+  const here = role.kind === 'user' ? world.entitiesNamed(role.accessor, role.name) : world.entitiesAt(role.accessor);
+  const entities = here
     .filter(({ policies }) => depends || policies.some((key) => evaluator.matters(key)))
     .filter(({ entity }) => !entity.disabled && canBe(entity, role));
   return [
@@ -22,10 +23,13 @@ export function roleCredentials(world: World, evaluator: Evaluator, role: Placed
 
 function rolePolicies(world: World, role: PlacedRole): readonly PolicyKey[] {
   // A user of a directory has what the groups have that this server puts it in.
-  const groups = world.roles.filter(
-    ({ kind, mount, namespace, name }) =>
-      kind === 'group' && mount === role.mount && namespace === role.namespace && role.groups.includes(name),
-  );
+  const groups =
+    role.groups.length === 0
+      ? []
+      : world.roles.filter(
+          ({ kind, mount, namespace, name }) =>
+            kind === 'group' && mount === role.mount && namespace === role.namespace && role.groups.includes(name),
+        );
   const names = [
     ...role.policies,
     ...groups.flatMap(({ policies }) => policies),

@@ -24,7 +24,7 @@ export interface Principal {
 /** Logins that a name, as such, stands for one person everywhere. Service accounts of two Kubernetes clusters are two. */
 const NAMED = new Set(['userpass', 'ldap', 'radius', 'kerberos', 'jwt', 'oidc', 'cert']);
 
-/** All that can act on a cluster and whose policies can matter; root tokens first. */
+/** All that can act on a cluster and whose policies can matter, or that have sudo anywhere; root tokens first. */
 export function principalsOf(world: World, evaluator: Evaluator, topology: Topology): readonly Principal[] {
   const all = [
     ...tokens(world),
@@ -35,16 +35,18 @@ export function principalsOf(world: World, evaluator: Evaluator, topology: Topol
     ...groups(world),
   ];
   return all.filter(
-    ({ kind, credentials }) =>
-      kind === 'root' ||
-      credentials.some((one) => [...one.token, ...one.identity].some((key) => evaluator.matters(key))),
+    (one) =>
+      one.kind === 'root' || policiesOf(one).some((key) => evaluator.matters(key)) || sudoPaths(world, one).length > 0,
   );
 }
 
+function policiesOf({ credentials }: Principal): readonly PolicyKey[] {
+  return [...new Set(credentials.flatMap(({ token, identity }) => [...token, ...identity]))];
+}
+
 /** Where somebody may act as `sudo`: its policies' rules, by path. */
-export function sudoPaths(world: World, { credentials }: Principal): readonly string[] {
-  const keys = new Set(credentials.flatMap(({ token, identity }) => [...token, ...identity]));
-  return [...keys].flatMap((key) =>
+export function sudoPaths(world: World, principal: Principal): readonly string[] {
+  return policiesOf(principal).flatMap((key) =>
     (world.policies.get(key)?.rules ?? [])
       .filter(({ bits }) => (bits & CAN.sudo) !== 0)
       .map(({ namespace, path }) => namespace + path),

@@ -7,7 +7,7 @@ import type { Breach, Doubt, Note, Proof, Row } from './findings.ts';
 import { breachesOf, rowOf } from './judge.ts';
 import { type Person, personsOf, type Reaching } from './persons.ts';
 import { principalsOf, sudoPaths } from './principals.ts';
-import { Reach } from './reach.ts';
+import { Reach, type Way } from './reach.ts';
 import { targetsOf } from './targets.ts';
 import { nameOf, World } from './world.ts';
 
@@ -42,8 +42,17 @@ export function prove(topology: Topology, exports: readonly SeparationExport[], 
             onProbe(world, probe);
           },
     );
+    // Many can do the same: what that leads to is followed once.
+    const followed = new Map<string, readonly Way[]>();
     for (const principal of principalsOf(world, evaluator, topology)) {
-      all.push({ principal, ways: new Reach(world, evaluator, topology).from(principal.credentials) });
+      const credentials = principal.credentials.filter((one) => evaluator.leads(one));
+      const key = credentials
+        .map((one) => evaluator.keyOf(one))
+        .sort()
+        .join('|');
+      const ways = followed.get(key) ?? new Reach(world, evaluator, topology).from(credentials);
+      followed.set(key, ways);
+      all.push({ principal, ways });
     }
     notes.push(
       ...holders(
@@ -223,6 +232,6 @@ function rowsOf({ wallets }: Topology, persons: readonly Person[], breaches: rea
   const guilty = new Set(breaches.map(({ who }) => who));
   const rows = persons.map((person) => rowOf(wallets, person, guilty.has(person.name)));
   return rows.sort(
-    (a, b) => Number(b.breach) - Number(a.breach) || b.reach.length - a.reach.length || a.who.localeCompare(b.who),
+    (a, b) => Number(b.breach) - Number(a.breach) || b.reach.length - a.reach.length || (a.who < b.who ? -1 : 1),
   );
 }

@@ -76,7 +76,12 @@ export class Reach {
     return this.#ways.size === this.#nodes.length * ALL.length;
   }
 
+  #isNew(credential: Credential): boolean {
+    return !this.#seen.has(this.#evaluator.keyOf(credential));
+  }
+
   #push(credential: Credential, trail: readonly Step[]): void {
+    if (!this.#evaluator.leads(credential)) return;
     const key = this.#evaluator.keyOf(credential);
     if (this.#seen.has(key)) return;
     this.#seen.add(key);
@@ -117,7 +122,7 @@ export class Reach {
         break;
       case 'login':
         for (const one of this.#evaluator.login(effect.role)) {
-          this.#push(one, step(`logs in as ${effect.role.name} by ${path}`));
+          if (this.#isNew(one)) this.#push(one, step(`logs in as ${effect.role.name} by ${path}`));
         }
         break;
       case 'mount':
@@ -181,10 +186,9 @@ export class Reach {
   #takePolicies(namespace: string, trail: readonly Step[]): void {
     if (this.#policies.has(namespace)) return;
     this.#policies.add(namespace);
-    for (const key of this.#world.policies.keys()) {
-      if (namespaceOf(key) !== namespace || !this.#evaluator.matters(key)) continue;
-      const credential = { namespace, token: [key], identity: [] };
-      this.#push(credential, [...trail, { text: `takes policy ${nameOf(key)}` }]);
+    for (const key of this.#evaluator.mattering(namespace)) {
+      const credential = this.#evaluator.alone(key);
+      if (this.#isNew(credential)) this.#push(credential, [...trail, { text: `takes policy ${nameOf(key)}` }]);
       if (!this.#evaluator.dependsOnHolder(key)) continue;
       for (const entity of this.#world.entities()) this.#push({ ...credential, entity }, trail);
     }

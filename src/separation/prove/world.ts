@@ -52,6 +52,7 @@ export class World {
   readonly held = new Set<PolicyKey>();
   readonly #entities = new Map<string, KnownEntity>();
   readonly #byAccessor = new Map<string, KnownEntity[]>();
+  readonly #byAlias = new Map<string, KnownEntity[]>();
   readonly #namespacesById = new Map<string, string>();
   /** Ids of the groups in which a group is a member. */
   readonly #parents = new Map<string, string[]>();
@@ -98,6 +99,11 @@ export class World {
     return this.#byAccessor.get(accessor) ?? [];
   }
 
+  /** Those that log in at a mount under that name, in whatever case. */
+  entitiesNamed(accessor: string, name: string): readonly KnownEntity[] {
+    return this.#byAlias.get(`${accessor} ${name.toLowerCase()}`) ?? [];
+  }
+
   /** The policies of a group's members: its own, and those of the groups that it is in. */
   groupPolicies(id: string): readonly PolicyKey[] {
     return this.#upwards([id]).flatMap(({ group, namespace }) => keysOf(namespace, group.policies));
@@ -134,7 +140,10 @@ export class World {
         };
         const known = { entity, namespace: path, policies: [...new Set(policies)].sort(), template };
         for (const id of [entity.id, ...entity.merged]) this.#entities.set(id, known);
-        for (const { mountAccessor } of entity.aliases) append(this.#byAccessor, mountAccessor, known);
+        for (const { mountAccessor, name } of entity.aliases) {
+          append(this.#byAccessor, mountAccessor, known);
+          append(this.#byAlias, `${mountAccessor} ${name.toLowerCase()}`, known);
+        }
       }
     }
   }
