@@ -104,9 +104,9 @@ function sums(): string {
 }
 
 /**
- * What everything loads, what every command loads, and what every command loads that asks a server: a chunk each, with
- * all that it needs, because finding and reading a file of its own for each part takes longer than the part itself. The
- * rest is left as rolldown splits it. What is named first is taken first.
+ * What everything loads, what every command loads, what every command loads that asks a server, and what reads a
+ * quorate.yaml: a chunk each, with all that it needs, because finding and reading a file of its own for each part takes
+ * longer than the part itself. The rest is left as rolldown splits it. What is named first is taken first.
  */
 const loadedTogether = [
   { name: 'error-codes', test: /\/src\/errors\.ts$/ },
@@ -115,6 +115,7 @@ const loadedTogether = [
     test: /\/src\/(command-line|context|files|layout|ui\/(output|prompts)|commands\/(cluster-options|command))\.ts$/,
   },
   { name: 'client', test: /\/src\/connect-cluster\.ts$/ },
+  { name: 'config', test: /\/src\/config\.ts$/ },
 ];
 
 /**
