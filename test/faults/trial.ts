@@ -76,7 +76,8 @@ export async function play(
       commands.push(next.join(' '));
       sitting = await sit(lab, next, strike.quorate);
       screens.push(sitting.screen);
-      if (sitting.code === 0 && next[0] === 'recover') recovered = true;
+      const recovers = next[0] === 'recover' || next.at(-1)?.includes('-recover-') === true;
+      if (sitting.code === 0 && recovers) recovered = true;
       if (sitting.code === 0 && next !== UNSEAL) break;
       if (failed === 0) failed = Date.now();
       await strike.over();
