@@ -98,7 +98,7 @@ export function settingIn(
   peers: readonly Peer[],
   path: string | undefined,
   rosters: ReadonlyMap<string, Roster> = new Map(),
-): Pick<CeremonySetting, 'cluster' | 'login' | 'enter' | 'otherRosters'> & { readonly roster?: Roster } {
+): Pick<CeremonySetting, 'cluster' | 'login' | 'enter' | 'otherRosters' | 'accepted'> & { readonly roster?: Roster } {
   const logIn = (peer: Peer): ReturnType<LogIn> => {
     const token = Secret.fromText(live.rootToken);
     const session = peer.session(token);
@@ -114,6 +114,8 @@ export function settingIn(
       ...(path === undefined ? {} : { namespace: path }),
     },
     login: (peer) => entered.login(peer),
+    // What it costs the cluster when it restarts: of that there is a test of its own.
+    accepted: new Map(path === undefined ? [] : [['namespace-rotation', 'a test']]),
     enter: (inner) => Promise.resolve(settingIn(live, peers, inner, rosters)),
     otherRosters: [...rosters].flatMap(([key, one]) => (key === (path ?? '') ? [] : [one])),
     ...(roster === undefined ? {} : { roster }),

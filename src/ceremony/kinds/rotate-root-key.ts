@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import type { Kind } from '../kind.ts';
 import { withinPolicy } from '../preflight.ts';
 import { autoRootSteps } from '../rotation/auto-root.ts';
+import { namespaceRotation } from '../rotation/namespace-rotation.ts';
 import { rotationPreflight } from '../rotation/preflight.ts';
 import { planOf, ROTATION, rotationFaults, type RotationScript } from '../rotation/script.ts';
 import { rotationSteps } from '../rotation/steps.ts';
@@ -49,6 +50,7 @@ export const rotateRootKey: Kind<RotateRootKeyScript> = {
     return [
       ...withinPolicy(issuing.shares, issuing.threshold, run.policy),
       ...(await rotationPreflight(run, { purpose, takesEffect: true })),
+      ...(await namespaceRotation(run)),
     ];
   },
   steps(script, keys) {

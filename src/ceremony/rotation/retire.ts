@@ -10,6 +10,7 @@ import { assertOneCluster } from '../unseal/identity.ts';
 import { waitUntilApplied } from './applied.ts';
 import { currentAttempt } from './attempt.ts';
 import { shareDrill } from './drill.ts';
+import { tellToRotateCluster } from './namespace-rotation.ts';
 import { RotationOperation } from './operation.ts';
 import { newGeneration, newRoster, type Plan } from './plan.ts';
 import { presentShares } from './share-set.ts';
@@ -41,6 +42,7 @@ export function retireStep(plan: Plan): Step {
         await run.record({ event: 'note', text });
         run.people.say(`  ${text}`);
       }
+      await tellToRotateCluster(run);
       const text = renderRoster(newRoster(run, plan));
       await replaceFile(join(run.folder, ROSTER_FILE), text);
       await run.record({

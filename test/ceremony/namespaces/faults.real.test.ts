@@ -198,6 +198,7 @@ describe('namespaces on one peer, when things go wrong', () => {
           return {
             cluster: { ...base.cluster, peers: sitting.peers },
             login: (peer: Peer) => sitting.login(peer),
+            accepted: base.accepted,
           };
         },
       });
