@@ -213,8 +213,13 @@ describe('a server whose seal is 2 of 3 tokens', () => {
   });
 
   it('opens when one comes back under the running server, and notices the other', async () => {
+    const before = (await logOf(cluster)).length;
     await hsm.putBack(token(1));
     await waitUnsealed(cluster);
+    // Until then it would encrypt anew with all tokens, were they there.
+    await waitUntil('it has looked at what it has stored', async () =>
+      /enabling active operation[^]*post-unseal setup complete/.test(await logOf(cluster, before)),
+    );
     const from = (await logOf(cluster)).length;
     expect((await running())[0]).toBe(DEGRADED);
     await hsm.putBack(token(2));
