@@ -89,8 +89,8 @@ class Room {
       terminal.press('enter');
     } else if (question.includes('shares were given before this')) {
       terminal.press('down', 'enter');
-    } else if (/ Type (.+) to go on:/.test(question)) {
-      terminal.enter(/ Type (.+) to go on:/.exec(question)?.[1] ?? '');
+    } else if (this.#wanted() !== undefined) {
+      terminal.enter(this.#wanted() ?? '');
     } else if (question.startsWith('? where the old data folders are:')) {
       await this.#act(this.#instruction());
       terminal.enter('aside');
@@ -98,6 +98,12 @@ class Room {
       terminal.kill('SIGKILL');
       throw new Error(`nobody knows what to answer:\n${terminal.screen()}`);
     }
+  }
+
+  /** The word to type to go on, at the end of a question that may be longer than a line. */
+  #wanted(): string | undefined {
+    const screen = lastQuestion(this.#terminal.screen());
+    return / Type (\S+) to go on:/.exec(screen)?.[1];
   }
 
   async #share(who: string, which: string): Promise<string> {
@@ -167,4 +173,9 @@ class Room {
       await takeBack(live, index, news ? [fresh, live] : [live, fresh]);
     }
   }
+}
+
+/** From the last question on, in one line. */
+function lastQuestion(screen: string): string {
+  return screen.slice(screen.lastIndexOf('\n? ')).replaceAll(/\s+/g, ' ');
 }
