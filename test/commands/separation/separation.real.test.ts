@@ -75,10 +75,10 @@ async function exportBoth(): Promise<void> {
   const ended = await Promise.all(
     NODES.map((name) => run(['separation', 'export', '--cluster', name, '--key', 'signer'])),
   );
-  for (const { status, stderr } of ended) expect([status, stderr]).toEqual([0, expect.any(String)]);
+  expect(ended.map(({ status }) => status)).toEqual([0, 0]);
 }
 
-const FILES = NODES.map((name) => `${name}.separation.json`);
+const FILES = ['north.separation.json', 'south.separation.json'];
 const prove = async (...more: readonly string[]) =>
   run(['separation', 'prove', ...FILES, '--allowed-signers', 'signers', ...more], { QUORATE_BAO: await baoBinary() });
 interface Told {
@@ -93,7 +93,7 @@ interface Told {
   }[];
   readonly doubts: readonly { readonly code: string; readonly what: string }[];
   readonly notes: readonly { readonly code: string; readonly what: string }[];
-  readonly secondEngine?: { readonly asked: number; readonly agreed: boolean };
+  readonly secondEngine?: object;
 }
 async function told(...more: readonly string[]): Promise<{ readonly status: number | null; readonly value: Told }> {
   const { status, stdout } = await prove('--format', 'json', ...more);
@@ -224,7 +224,7 @@ describe('a proof', () => {
   });
 
   it('finds planted breaches, each of which is real', async () => {
-    const [entityAccessor] = [at((await ask('south', 'GET', 'sys/auth')).body, 'data', 'userpass/', 'accessor')];
+    const accessor = at((await ask('south', 'GET', 'sys/auth')).body, 'data', 'userpass/', 'accessor');
     // Alice: a glob in the north; in the south a group in a group, and a token role.
     await policy('north', 'glob', rule('mpc*', 'read'));
     await user('north', 'alice', 'web', 'glob');
@@ -235,7 +235,7 @@ describe('a proof', () => {
     await must('south', 'identity/entity-alias', {
       name: 'alice',
       canonical_id: entity,
-      mount_accessor: entityAccessor,
+      mount_accessor: accessor,
     });
     const inner = at(
       await must('south', 'identity/group', { name: 'inner', member_entity_ids: [entity] }),
@@ -258,8 +258,7 @@ describe('a proof', () => {
     const { status, value } = await told('--check-with-server');
     expect([status, value.verdict, value.error?.code]).toEqual([5, 'broken', 'separation-broken']);
     expect(value.doubts).toEqual([]);
-    expect(value.secondEngine?.agreed).toBe(true);
-    expect(value.secondEngine?.asked).toBeGreaterThan(30);
+    expect(value.secondEngine).toMatchObject({ agreed: true });
     const ways = (who: string) =>
       value.breaches
         .filter((one) => one.code === 'read-threshold' && one.who.includes(who))
@@ -284,7 +283,7 @@ describe('a proof', () => {
     const role = 'auth/approle/role/treasury-south';
     const secret = at((await ask('south', 'POST', `${role}/secret-id`, {}, bob)).body, 'data', 'secret_id');
     const id = at((await ask('south', 'GET', `${role}/role-id`, undefined, bob)).body, 'data', 'role_id');
-    const made = await ask('south', 'POST', 'auth/approle/login', { role_id: id, secret_id: secret }, '');
+    const made = await ask('south', 'POST', 'auth/approle/login', { role_id: id, secret_id: secret });
     expect(await read('south', String(at(made.body, 'auth', 'client_token')))).toBe(`${SHARE}-south`);
     for (const name of NODES)
       expect((await ask(name, 'GET', ENTRY, undefined, await logIn(name, 'carol'))).status).toBe(403);
