@@ -23,7 +23,8 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 180_000,
           pool: 'forks',
-          maxWorkers: 2,
+          // Half of their time they wait, for elections and leases: two cores are enough for three.
+          maxWorkers: 3,
           // Real clusters elect leaders when they like. What passes only the second time is shown with "retry" in the log.
           retry: process.env['CI'] === undefined ? 0 : 1,
         },

@@ -6,8 +6,10 @@ const LONG = [
   /rotation\/faults/,
   /commands\/db\/(?:exec|weather)/,
   /migrate-seal/,
-  /vault-three-peers/,
   /rehearsal\/seal/,
+  /shares\/cuts/,
+  /ceremony\/apart-/,
+  /three-peers/,
 ];
 
 /** What takes longest begins first, so that no worker is left alone with it at the end. */

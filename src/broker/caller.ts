@@ -32,7 +32,9 @@ export function callerOf(session: Session, peers: readonly Peer[]): Caller {
           const reply = await at(current).request(method, path, body, { ...options, onSent });
           if (!isAway(reply) || tries === peers.length - 1) return reply;
         } catch (error) {
-          if (!isUnreachable(error) || (seen.sent && !repeatable)) throw error;
+          // A standby that has lost its leader names the one that it last knew, and has done nothing.
+          const turnedAway = isQuorateError(error, 'server-redirect');
+          if (!turnedAway && (!isUnreachable(error) || (seen.sent && !repeatable))) throw error;
           fault = error;
         }
         current = (current + 1) % peers.length;

@@ -48,7 +48,8 @@ export async function logIn(context: Context, choice: ClusterChoice, options: Lo
         faults.push(error);
       }
     }
-    const elects = faults.some(({ code }) => code === 'not-ready');
+    // A standby that has lost its leader sends elsewhere; where there is no other peer, so does a load balancer.
+    const elects = faults.some(({ code }) => code === 'not-ready' || (code === 'server-redirect' && peers.length > 1));
     if (!elects || Date.now() > deadline) {
       throw faults.at(-1) ?? new QuorateError('cluster-unknown', 'the cluster has no peers');
     }
@@ -58,8 +59,8 @@ export async function logIn(context: Context, choice: ClusterChoice, options: Lo
   }
 }
 
+const AWAY = new Set<string>(['server-unreachable', 'sealed', 'not-ready', 'server-redirect']);
+
 function isAway(error: unknown): error is QuorateError {
-  return (
-    isQuorateError(error, 'server-unreachable') || isQuorateError(error, 'sealed') || isQuorateError(error, 'not-ready')
-  );
+  return isQuorateError(error) && AWAY.has(error.code);
 }

@@ -178,7 +178,10 @@ async function patiently<T>(context: Context, deadline: number, attempt: () => P
 function mayPass(error: unknown): error is QuorateError {
   return (
     isQuorateError(error) &&
-    ['server-unreachable', 'server-timeout', 'sealed', 'not-initialised', 'not-ready'].includes(error.code)
+    // A standby that has lost its leader sends elsewhere.
+    ['server-unreachable', 'server-timeout', 'server-redirect', 'sealed', 'not-initialised', 'not-ready'].includes(
+      error.code,
+    )
   );
 }
 

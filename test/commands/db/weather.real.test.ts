@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Receipt } from '../../../src/broker/exec/receipt.ts';
 import { sharedBroker } from '../../support/broker.ts';
 import {
@@ -33,6 +33,13 @@ beforeAll(async () => {
   await writeFile(join(shared().folder, 'secret-id'), String(secretId), { mode: 0o600 });
   login = ['--login', `approle,role-id=${String(roleId)},secret-id-file=secret-id`];
 }, 180_000);
+
+// Also after a test that failed half-way.
+afterEach(async () => {
+  await startAll(shared().live.cluster);
+  await unsealAll(shared().live);
+  await waitForVoters(shared().live);
+}, 120_000);
 
 /** On the whole cluster, without a token in the environment. */
 const options = (): readonly string[] => ['--config', shared().live.cluster.configFile, '--cluster', 'rehearsal'];
