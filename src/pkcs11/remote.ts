@@ -220,14 +220,19 @@ class Host {
   #fail(error: QuorateError): void {
     if (this.#ended !== undefined) return;
     this.#ended = error;
+    this.#rejectWaiting(error);
+    this.#signal.removeEventListener('abort', this.#abort);
+    // It may be stuck in the library, where no other signal is looked at.
+    this.#child.kill('SIGKILL');
+  }
+
+  /** A timer that is left would keep this process alive. */
+  #rejectWaiting(error: QuorateError): void {
     for (const { timer, reject } of this.#waiting.values()) {
       clearTimeout(timer);
       reject(error);
     }
     this.#waiting.clear();
-    this.#signal.removeEventListener('abort', this.#abort);
-    // It may be stuck in the library, where no other signal is looked at.
-    this.#child.kill('SIGKILL');
   }
 
   end(): void {
@@ -236,5 +241,6 @@ class Host {
     this.#signal.removeEventListener('abort', this.#abort);
     if (this.#waiting.size > 0 || !this.#child.connected) this.#child.kill('SIGKILL');
     else this.#child.disconnect();
+    this.#rejectWaiting(this.#ended);
   }
 }

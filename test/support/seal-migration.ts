@@ -26,7 +26,8 @@ export function administering(live: LiveCluster, stanzas: Stanzas): (say: string
       ...(disabled === undefined ? [] : [stanzas(disabled, true)]),
     ].join('\n');
     await writeSeal(live, index, text);
-    if (live.cluster.peers[index]?.pid === undefined) await live.cluster.start(index);
-    else await live.cluster.restart(index);
+    if (live.cluster.peers[index]?.pid !== undefined) await live.cluster.kill(index, 'SIGTERM');
+    // As its unit would (Restart=on-failure): a server whose plugin does not answer in time ends.
+    await live.cluster.start(index).catch(() => live.cluster.start(index));
   };
 }

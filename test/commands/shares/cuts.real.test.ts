@@ -76,7 +76,8 @@ async function moveStruck(epoch: number, fault: (running: () => Running) => Faul
   const settled = await shared().json(['shares', 'refresh', 'treasury']);
   expect(settled, settled.stderr).toMatchObject({ status: 0, value: { committed: epoch, settled: true } });
   for (const name of NODES) expect(await boot(name)).toEqual([epoch]);
-  expect(struck).toBeGreaterThanOrEqual(10);
+  // Nodes that boot in between write acknowledgements themselves, which leaves less to strike.
+  expect(struck).toBeGreaterThanOrEqual(meanwhile === undefined ? 10 : 6);
 }
 
 describe('a move of two nodes on two clusters', () => {
