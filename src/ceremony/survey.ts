@@ -34,7 +34,9 @@ export async function surveyPeer(peer: Peer, options: CallOptions = {}): Promise
   } catch (error) {
     if (!isQuorateError(error) || error.code === 'cancelled' || error.code === 'bug') throw error;
     // Sealed between two of the questions: that is its state, not a fault.
-    if (error.code === 'sealed') return { peer, state: 'sealed', seal: await peer.sealStatus(options) };
+    const seal = error.code === 'sealed' ? await sealOf(peer, options) : undefined;
+    if (seal !== undefined) return { peer, state: 'sealed', seal };
+    // In a migration of its seal a server may refuse even the question for it (OpenBao 2.7.2).
     return { peer, state: 'unreachable', fault: { code: error.code, message: error.message } };
   }
 }
