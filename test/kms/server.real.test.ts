@@ -18,6 +18,7 @@ import {
   slowLibrary,
   type SlowLibrary,
   unsealed,
+  waitEncryptedAnew,
   waitForLog,
   waitUnsealed,
 } from '../support/kms.ts';
@@ -217,9 +218,7 @@ describe('a server whose seal is 2 of 3 tokens', () => {
     await hsm.putBack(token(1));
     await waitUnsealed(cluster);
     // Until then it would encrypt anew with all tokens, were they there.
-    await waitUntil('it has looked at what it has stored', async () =>
-      /enabling active operation[^]*post-unseal setup complete/.test(await logOf(cluster, before)),
-    );
+    await waitEncryptedAnew(cluster, before);
     const from = (await logOf(cluster)).length;
     expect((await running())[0]).toBe(DEGRADED);
     await hsm.putBack(token(2));
@@ -258,6 +257,7 @@ describe('a server whose seal is 2 of 3 tokens', () => {
     await cluster.start(0);
     await waitUnsealed(cluster);
     await waitForLog(cluster, 'upgrading stored keys', from);
+    await waitEncryptedAnew(cluster, from);
     await cluster.kill(0);
     await hsm.takeAway(token(0));
     await hsm.takeAway(token(2));

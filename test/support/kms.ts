@@ -160,3 +160,13 @@ export async function waitForLog(cluster: ThrowawayCluster, text: string, from =
     return log.includes(text) && log;
   });
 }
+
+/**
+ * Waits until a server has looked, as the leader, at what it has stored, and has encrypted that anew where it had to. As
+ * a standby it looks too, a moment before it leads.
+ */
+export async function waitEncryptedAnew(cluster: ThrowawayCluster, from: number): Promise<void> {
+  await waitUntil('the leader has looked at what it has stored', async () =>
+    /starting raft active node[^]*post-unseal setup complete/.test(await logOf(cluster, from)),
+  );
+}
