@@ -1,4 +1,6 @@
 import * as v from 'valibot';
+import { cidr } from './cidr.ts';
+import { DURATION } from './duration.ts';
 
 /** What `quorate.yaml` says of wallets: who their nodes are, where each keeps its share, and how it gets there. */
 
@@ -10,14 +12,7 @@ const mount = v.pipe(
 export const shareName = v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits, dashes'));
 const text = v.pipe(v.string(), v.minLength(1));
 const texts = v.pipe(v.array(text), v.minLength(1));
-const duration = v.pipe(v.string(), v.regex(/^(?:[0-9]{1,6}[dhms]){1,4}$/, 'a time such as 90s, 15m or 1h30m'));
-const cidr = v.pipe(
-  v.string(),
-  v.regex(
-    /^(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}\/(?:[12]?[0-9]|3[0-2])|[0-9A-Fa-f:]{2,39}\/(?:1[01][0-9]|12[0-8]|[0-9]{1,2}))$/,
-    'a network such as 10.20.0.0/16',
-  ),
-);
+const duration = v.pipe(v.string(), v.regex(DURATION, 'a time such as 90s, 15m or 1h30m'));
 
 /** A namespace, named from the root: `team/a`. */
 export const namespacePath = v.pipe(
@@ -74,7 +69,6 @@ const role = v.variant('method', [
 const verifier = v.pipe(v.string(), v.regex(/^\/[^\0\n]+$/, 'the absolute path of a program'));
 
 /** A wallet; `auth` is the schema of a login. */
-
 export function walletSchema<A extends v.GenericSchema>(auth: A) {
   return v.strictObject({
     'threshold': v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(255)),

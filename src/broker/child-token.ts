@@ -1,5 +1,6 @@
 import { QuorateError } from '../errors.ts';
 import { Secret } from '../secret.ts';
+import { isUnknownToken } from '../unknown-token.ts';
 import type { CallOptions, Reply } from '../vault/peer.ts';
 import { type Caller, refusal } from './caller.ts';
 
@@ -74,8 +75,7 @@ export async function endToken(caller: Caller, timeout = 10_000): Promise<boolea
   try {
     await caller.request('POST', 'auth/token/revoke-self', {}, { timeout, repeatable: true });
     const look = await caller.request('GET', 'auth/token/lookup-self', undefined, { timeout });
-    // A token that lives and has no policy for this is denied too, with more words (OpenBao 2.7.2, Vault 1.14.0).
-    return look.status === 403 && !look.errors.some((line) => line.includes('error occurred'));
+    return isUnknownToken(look);
   } catch {
     return false;
   }

@@ -1,10 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { QuorateError } from '../errors.ts';
+import { isQuorateError, QuorateError } from '../errors.ts';
 import type { Peer, Session } from '../vault/peer.ts';
 import type { Run } from './kind.ts';
 import { surveyPeers } from './survey.ts';
 
 const ELECTION = 10_000;
+/** With all peers just restarted. */
+const AFTER_RESTART = 30_000;
+const NOBODY = 5000;
+const LOOK_TIMEOUT = 5000;
 const POLL = 250;
 
 /** The peer that leads, which is where all writes go. @throws QuorateError `not-ready` when none does in time. */
@@ -21,6 +25,42 @@ export async function activePeer(run: Pick<Run, 'cluster' | 'signal'>): Promise<
   throw new QuorateError('not-ready', 'no peer leads the cluster', {
     hint: 'quorate status shows what each peer says. Resume the ceremony when one is active.',
   });
+}
+
+/** The active server, whatever the namespace's state is. After an unseal or a fail-over the peers elect one first. */
+export async function leadingServer({ cluster, signal }: Pick<Run, 'cluster' | 'signal'>): Promise<Peer> {
+  const start = Date.now();
+  for (;;) {
+    const says = await Promise.all(cluster.peers.map((peer) => leads(peer, signal)));
+    const peer = cluster.peers[says.indexOf(true)];
+    if (peer !== undefined) return peer;
+    // A peer that was just unsealed may refuse to answer at first; after a while nobody is there who could be elected.
+    if (Date.now() - start > (says.every((one) => one === undefined) ? NOBODY : AFTER_RESTART)) break;
+    await sleep(POLL, undefined, { signal });
+  }
+  throw new QuorateError('not-ready', 'no peer leads the cluster', {
+    hint: 'The cluster is unsealed first, then its namespaces. quorate status shows what each peer says.',
+  });
+}
+
+/** Undefined for a peer that is sealed itself or does not answer. */
+async function leads(peer: Peer, signal: AbortSignal): Promise<boolean | undefined> {
+  try {
+    const { isSelf, haEnabled } = await peer.leader({ signal, timeout: LOOK_TIMEOUT });
+    return isSelf || !haEnabled;
+  } catch (error) {
+    if (!isQuorateError(error) || error.code === 'cancelled' || error.code === 'bug') throw error;
+    return undefined;
+  }
+}
+
+/**
+ * The peer that leads the cluster, which the lock, the tickets and the policies are the business of. Where the ceremony
+ * is a namespace's, it leads whether or not that is open, or there at all.
+ * @throws QuorateError `not-ready` when none leads in time.
+ */
+export function clusterLeader(run: Pick<Run, 'cluster' | 'signal'>): Promise<Peer> {
+  return run.cluster.namespace === undefined ? activePeer(run) : leadingServer(run);
 }
 
 /**

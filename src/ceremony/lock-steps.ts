@@ -1,13 +1,12 @@
 import { isQuorateError, QuorateError } from '../errors.ts';
-import type { Session } from '../vault/peer.ts';
+import type { Peer, Session } from '../vault/peer.ts';
 import { clearAway } from './deadline.ts';
 import type { Run, Step } from './kind.ts';
-import { activePeer } from './leadership.ts';
+import { activePeer, clusterLeader } from './leadership.ts';
 import { acquireLock, describeClaim, type LockClaim, readLock, releaseLock, updateNonce } from './lock.ts';
 import { lookForOperations } from './rotation/sweep.ts';
 import type { CommonScript } from './script.ts';
 import { surveyPeers } from './survey.ts';
-import { leadingServer } from './unseal/takers.ts';
 
 const LOCK = 'lock';
 
@@ -136,20 +135,18 @@ export async function tellNonce(run: Run, session: Session, nonce: string): Prom
   }
 }
 
-/** The same for the lock, which is the cluster's: the peer leads whether or not the namespace is open, or there at all. */
+/** The same for the lock, which is the cluster's. */
 async function withLeading<T>(run: Run, use: (session: Session) => Promise<T>): Promise<T> {
-  const peer = await (run.cluster.namespace === undefined ? activePeer(run) : leadingServer(run));
-  const { session } = await run.login(peer);
-  try {
-    return await use(session);
-  } finally {
-    session.close();
-  }
+  return withSession(run, await clusterLeader(run), use);
 }
 
 /** A session on the active peer for some calls. */
 export async function withActive<T>(run: Run, use: (session: Session) => Promise<T>): Promise<T> {
-  const { session } = await run.login(await activePeer(run));
+  return withSession(run, await activePeer(run), use);
+}
+
+async function withSession<T>(run: Run, peer: Peer, use: (session: Session) => Promise<T>): Promise<T> {
+  const { session } = await run.login(peer);
   try {
     return await use(session);
   } finally {

@@ -27,22 +27,34 @@ const ELECTION = 15_000;
 const BETWEEN = 500;
 
 /**
- * Logs in at the first peer that can be reached and is unsealed: every one serves, or passes on to the one that leads.
- * While the cluster elects a leader, the peers are asked again.
- * @throws QuorateError as `Context.cluster` and `Context.login`; the last peer's fault when none answers.
+ * Logs in to the cluster that is chosen, at one of its peers.
+ * @throws QuorateError as `Context.cluster`, and as `logInAtOne`.
  */
 export async function logIn(context: Context, choice: ClusterChoice, options: LogInOptions): Promise<ClusterLogin> {
   const { peers, auth } = await context.cluster({
     ...clusterChoice(choice),
     ...(options.auth === undefined ? {} : { auth: options.auth }),
   });
+  const { login, peer } = await logInAtOne(context, peers, (one) => context.login(one, auth, options));
+  return { login, auth, peers: [peer, ...peers.filter((one) => one !== peer)] };
+}
+
+/**
+ * Logs in at the first peer that can be reached and is unsealed: every one serves, or passes on to the one that leads.
+ * While the cluster elects a leader, the peers are asked again.
+ * @throws QuorateError as `Context.login`; the last peer's fault when none answers.
+ */
+export async function logInAtOne(
+  { signal }: Pick<Context, 'signal'>,
+  peers: readonly Peer[],
+  logInAt: (peer: Peer) => Promise<Login>,
+): Promise<{ readonly login: Login; readonly peer: Peer }> {
   const deadline = Date.now() + ELECTION;
   for (;;) {
     const faults: QuorateError[] = [];
     for (const peer of peers) {
       try {
-        const login = await context.login(peer, auth, options);
-        return { login, auth, peers: [peer, ...peers.filter((one) => one !== peer)] };
+        return { login: await logInAt(peer), peer };
       } catch (error) {
         if (!isAway(error)) throw error;
         faults.push(error);
@@ -53,7 +65,7 @@ export async function logIn(context: Context, choice: ClusterChoice, options: Lo
     if (!elects || Date.now() > deadline) {
       throw faults.at(-1) ?? new QuorateError('cluster-unknown', 'the cluster has no peers');
     }
-    await pause(BETWEEN, undefined, { signal: context.signal }).catch(() => {
+    await pause(BETWEEN, undefined, { signal }).catch(() => {
       throw new QuorateError('cancelled', 'cancelled while the cluster elects a leader');
     });
   }

@@ -3,6 +3,8 @@ import { areaOf, type Import, importsOf, trackedFiles } from './source-tree.ts';
 
 const SHARED = [
   'auth',
+  'cidr',
+  'duration',
   'authorities',
   'config',
   'wallet-config',
@@ -19,6 +21,7 @@ const SHARED = [
   'difference',
   'versioned',
   'setup',
+  'unknown-token',
 ];
 const ADAPTERS = ['vault', 'pkcs11', 'programs', 'openpgp', 'database', 'ui'];
 const DOMAINS = ['ceremony', 'hsm', 'broker', 'shares', 'separation', 'rehearsal'];

@@ -8,7 +8,8 @@ import { type Credential, issue } from '../lease.ts';
 import { listLeases } from '../leases.ts';
 import { revoke } from '../revoke.ts';
 import { findMadeUsers, judgeOrphans, type MadeUser, namePattern, orphansAmong } from './orphans.ts';
-import { type Expectation, judgeRights, probeName, quoting, type Rights, tryRights } from './rights.ts';
+import { quoting } from '../quoting.ts';
+import { type Expectation, judgeRights, probeName, type Rights, tryRights } from './rights.ts';
 import { judgeLeases, judgeTimes, type RoleTimes } from './times.ts';
 
 /** A role of the database engine as the server has it. */

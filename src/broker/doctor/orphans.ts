@@ -2,6 +2,7 @@ import type { DatabaseSession, Engine } from '../../database/database.ts';
 import { fault, type Finding, ok, warning } from '../../finding.ts';
 import type { Connection } from '../connection.ts';
 import type { ListedLease } from '../leases.ts';
+import { quoting } from '../quoting.ts';
 
 /** How a connection names its users: what matches was made by it, or by another one with the same template. */
 export interface NamePattern {
@@ -139,7 +140,7 @@ export async function dropUser(session: DatabaseSession, engine: Engine, name: s
     [name],
   );
   if (truth(owns?.['anything'])) return 'owner';
-  const quoted = `"${name.replaceAll('"', '""')}"`;
+  const quoted = quoting('postgresql')(name);
   await session.query(`DROP OWNED BY ${quoted}`);
   await session.query(`DROP ROLE ${quoted}`);
   return 'dropped';

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { DatabaseSession, Engine } from '../../database/database.ts';
 import { isQuorateError } from '../../errors.ts';
 import { fault, type Finding, ok, warning } from '../../finding.ts';
+import { quoting } from '../quoting.ts';
 import type { SetupRole } from '../setup/schema.ts';
 
 /** What a role is for, in the words of the setup's templates: it says what it must be able to do, and what it must not. */
@@ -55,11 +56,6 @@ export async function tryRights(session: DatabaseSession, engine: Engine): Promi
 }
 
 export const probeName = (): string => `quorate_doctor_${randomBytes(6).toString('hex')}`;
-
-export const quoting =
-  (engine: Engine) =>
-  (name: string): string =>
-    engine === 'postgresql' ? `"${name.replaceAll('"', '""')}"` : `\`${name.replaceAll('`', '``')}\``;
 
 /** Whether the user can run it; what the database refuses for another reason (it is read-only, say) cannot be done either. */
 async function allows(session: DatabaseSession, sql: string): Promise<boolean> {

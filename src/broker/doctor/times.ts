@@ -1,4 +1,4 @@
-import { showDuration } from '../duration.ts';
+import { showDuration } from '../../duration.ts';
 import { fault, type Finding, ok, warning } from '../../finding.ts';
 import type { ListedLease } from '../leases.ts';
 

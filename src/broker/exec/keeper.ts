@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { isQuorateError, type QuorateError } from '../../errors.ts';
+import { isUnknownToken } from '../../unknown-token.ts';
 import { type Caller, refusal } from '../caller.ts';
 import { type Lease, renew } from '../lease.ts';
 
@@ -136,8 +137,7 @@ async function renewToken(
     repeatable: true,
   });
   if (reply.status === 400) return lookAtToken(caller);
-  // A token that lives and has no policy for this is denied with more words than one that has ended.
-  if (reply.status === 403 && reply.errors.some((line) => line.includes('error occurred'))) {
+  if (reply.status === 403 && !isUnknownToken(reply)) {
     return lookAtToken(caller).catch((error: unknown) => {
       if (!isQuorateError(error, 'denied')) throw error;
       return { left: end - Date.now(), final: true };

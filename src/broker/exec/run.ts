@@ -5,7 +5,7 @@ import type { Job, JobEnd } from '../../programs/job.ts';
 import type { Secret } from '../../secret.ts';
 import type { Caller } from '../caller.ts';
 import { endToken, makeChild } from '../child-token.ts';
-import { showDuration } from '../duration.ts';
+import { showDuration } from '../../duration.ts';
 import { type Credential, issue } from '../lease.ts';
 import { revoke, type Revoked } from '../revoke.ts';
 import { keep, type Keeper } from './keeper.ts';

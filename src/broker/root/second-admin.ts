@@ -2,6 +2,7 @@ import { createHmac, createHash, pbkdf2Sync, randomBytes } from 'node:crypto';
 import type { DatabaseSession, DatabaseTarget, Databases } from '../../database/database.ts';
 import { isQuorateError, QuorateError } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
+import { quoting } from '../quoting.ts';
 
 /** Somebody's session on the database with the connection's account. */
 export interface AccountSession {
@@ -51,7 +52,7 @@ const ALONE = 'Make an account of its own for the connection: quorate db setup F
 const close = (session: DatabaseSession) => (): Promise<void> => session.close();
 
 function postgresql(session: DatabaseSession, user: string, account: string): SecondAdmin {
-  const role = `"${account.replaceAll('"', '""')}"`;
+  const role = quoting('postgresql')(account);
   return {
     async check() {
       const [row] = await session.query(

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { DURATION, parseDuration } from '../duration.ts';
+import { DURATION, parseDuration } from '../../duration.ts';
 
 /**
  * Names of mounts, connections, roles and logins: they become segments of paths and go into policies, and, with the
@@ -89,7 +89,8 @@ const jwt = v.pipe(
 const login = v.variant('method', [approle, jwt]);
 export type SetupLogin = v.InferOutput<typeof login>;
 
-const unique = (names: readonly string[]): boolean => new Set(names).size === names.length;
+/** For `v.check`. */
+export const unique = (names: readonly string[]): boolean => new Set(names).size === names.length;
 
 /** Those that share a mount share what is believed there. */
 function agree(logins: readonly SetupLogin[]): boolean {

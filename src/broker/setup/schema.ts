@@ -1,5 +1,6 @@
 import * as v from 'valibot';
-import { setupLogins, setupName as name, setupSeconds as seconds } from './logins.ts';
+import { cidr } from '../../cidr.ts';
+import { setupLogins, setupName as name, setupSeconds as seconds, unique } from './logins.ts';
 
 /** What stands between quotes in SQL; wide enough for what people use, with no quote in it. */
 const identifier = v.pipe(
@@ -8,13 +9,6 @@ const identifier = v.pipe(
 );
 const path = v.pipe(v.string(), v.minLength(1));
 const host = v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]{1,253}$|^[0-9A-Fa-f:]{2,39}$/, 'a name or an address'));
-const cidr = v.pipe(
-  v.string(),
-  v.regex(
-    /^(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}\/(?:[12]?[0-9]|3[0-2])|[0-9A-Fa-f:]{2,39}\/(?:1[01][0-9]|12[0-8]|[0-9]{1,2}))$/,
-    'a network such as 10.20.0.0/16',
-  ),
-);
 const connection = v.pipe(
   v.strictObject({
     name,
@@ -49,8 +43,6 @@ const role = v.pipe(
   }),
   v.check((one) => one.ttl <= one['max-ttl'], 'ttl is longer than max-ttl'),
 );
-
-const unique = (names: readonly string[]): boolean => new Set(names).size === names.length;
 
 /** What `quorate db setup` makes true on the server. */
 export const setupSchema = v.pipe(

@@ -2,12 +2,11 @@ import { join } from 'node:path';
 import { isQuorateError, QuorateError } from '../../errors.ts';
 import { readText } from '../../files.ts';
 import type { Run } from '../kind.ts';
-import { activePeer } from '../leadership.ts';
+import { clusterLeader } from '../leadership.ts';
 import type { RecordLine } from '../record/events.ts';
 import { SCRIPT_FILE } from '../record/folder.ts';
 import type { ShareSet } from '../rotation/share-set.ts';
 import { surveyPeers } from '../survey.ts';
-import { leadingServer } from '../unseal/takers.ts';
 import type { Apart } from './apart.ts';
 import type { Signer } from './check.ts';
 import { type HandedOut, handedOut, INVITATION } from './handed-out.ts';
@@ -125,7 +124,7 @@ export async function noteTickets(run: Run, invitation: Invitation): Promise<voi
 async function bindTickets(run: Run, invitation: Invitation): Promise<void> {
   const { namespace, home = '' } = run.cluster;
   if (!wantsTickets({ give: invitation.task.give, namespace: namespace ?? '' })) return;
-  const peer = await (namespace === undefined ? activePeer(run) : leadingServer(run));
+  const peer = await clusterLeader(run);
   if ((await peer.sealStatus({ signal: run.signal })).flavour !== 'openbao') return;
   const { session } = await run.login(peer);
   try {

@@ -24,7 +24,8 @@ import { presentShares, type ShareSet } from './share-set.ts';
  * A crash can end one write further than the data that a peer is unsealed with: Raft replays its log after that.
  */
 
-type Leading = <T>(work: (leadership: Leadership) => Promise<T>) => Promise<T>;
+/** Does some work on the peer that leads. */
+export type Leading = <T>(work: (leadership: Leadership) => Promise<T>) => Promise<T>;
 
 /**
  * Finds out by drills which shares are live, once no leader holds the verification any more: drills cancel nothing

@@ -4,7 +4,7 @@ import type { Run, Step } from '../kind.ts';
 import { Leadership } from '../leadership.ts';
 import { surveyPeers } from '../survey.ts';
 import { currentAttempt, LIVE_SET, type Live, recordNoLiveSet } from './attempt.ts';
-import { findLive, lostSets } from './find-live.ts';
+import { findLive, type Leading, lostSets } from './find-live.ts';
 import { RotationOperation } from './operation.ts';
 import { mustBeUnderWay, newShares, type Plan } from './plan.ts';
 import { areOpen, openSealed, reopen } from './reopen.ts';
@@ -96,14 +96,14 @@ export function warn(run: Run, events: ReturnType<typeof mustBeUnderWay>['events
 /** Looks, repairs what can be repaired, and says which set is live. Each outcome is recorded as it comes. */
 async function repair(run: Run, plan: Plan): Promise<Live> {
   const opened = { without: 0 };
-  const leading: typeof withLeader = (_, work) => withLeader(run, work, () => openAgain(run, plan, opened));
+  const leading: Leading = (work) => withLeader(run, work, () => openAgain(run, plan, opened));
   for (let tries = 1; ; tries += 1) {
     try {
       return (
-        (await leading(run, (leadership) => {
+        (await leading((leadership) => {
           opened.without = 0;
           return giveAgain(run, plan, leadership);
-        })) ?? (await findLive(run, plan, (work) => leading(run, work)))
+        })) ?? (await findLive(run, plan, leading))
       );
     } catch (error) {
       if (!isQuorateError(error) || !PASSING.has(error.code) || tries === TRIES) throw error;

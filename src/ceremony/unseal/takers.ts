@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isQuorateError, QuorateError } from '../../errors.ts';
 import type { Peer } from '../../vault/peer.ts';
 import type { Run } from '../kind.ts';
+import { leadingServer } from '../leadership.ts';
 import { describeState, type PeerSurvey, surveyPeers } from '../survey.ts';
 import type { SealedPeer } from './unsealing.ts';
 
@@ -11,10 +12,6 @@ import type { SealedPeer } from './unsealing.ts';
  */
 
 const POLL = 500;
-/** With all peers just restarted. */
-const ELECTION = 30_000;
-const NOBODY = 5000;
-const LOOK_TIMEOUT = 5000;
 
 export interface Left {
   readonly peer: string;
@@ -99,31 +96,4 @@ export function wholeNamespace(run: Pick<Run, 'cluster' | 'signal'>, namespace: 
     unseal: async (share, options) => (await leadingServer(run)).unseal(share, options),
     resetUnseal: async (options) => (await leadingServer(run)).resetUnseal(options),
   };
-}
-
-/** The active server, whatever the namespace's state is. After an unseal or a fail-over the peers elect one first. */
-export async function leadingServer({ cluster, signal }: Pick<Run, 'cluster' | 'signal'>): Promise<Peer> {
-  const start = Date.now();
-  for (;;) {
-    const says = await Promise.all(cluster.peers.map((peer) => leads(peer, signal)));
-    const peer = cluster.peers[says.indexOf(true)];
-    if (peer !== undefined) return peer;
-    // A peer that was just unsealed may refuse to answer at first; after a while nobody is there who could be elected.
-    if (Date.now() - start > (says.every((one) => one === undefined) ? NOBODY : ELECTION)) break;
-    await sleep(POLL, undefined, { signal });
-  }
-  throw new QuorateError('not-ready', 'no peer leads the cluster', {
-    hint: 'The cluster is unsealed first, then its namespaces. quorate status shows what each peer says.',
-  });
-}
-
-/** Undefined for a peer that is sealed itself or does not answer. */
-async function leads(peer: Peer, signal: AbortSignal): Promise<boolean | undefined> {
-  try {
-    const { isSelf, haEnabled } = await peer.leader({ signal, timeout: LOOK_TIMEOUT });
-    return isSelf || !haEnabled;
-  } catch (error) {
-    if (!isQuorateError(error) || error.code === 'cancelled' || error.code === 'bug') throw error;
-    return undefined;
-  }
 }

@@ -3,8 +3,7 @@ import { handedOut } from '../../ceremony/apart/handed-out.ts';
 import { TICKETS, wantsTickets } from '../../ceremony/apart/inviting.ts';
 import { endTickets } from '../../ceremony/apart/tickets.ts';
 import type { CeremonySetting } from '../../ceremony/engine.ts';
-import { activePeer } from '../../ceremony/leadership.ts';
-import { leadingServer } from '../../ceremony/unseal/takers.ts';
+import { clusterLeader } from '../../ceremony/leadership.ts';
 import { RECORD_FILE } from '../../ceremony/record/folder.ts';
 import { readRecord } from '../../ceremony/record/read.ts';
 import type { Context } from '../../context.ts';
@@ -21,10 +20,9 @@ export async function endTicketsOf(
   if (opened?.event !== 'ceremony.opened' || !handedOut(lines).some(wantsTickets)) return;
   const had = lines.some((line) => line.event === 'note' && line.text === TICKETS);
   try {
-    const { namespace, home = '' } = setting.cluster;
+    const { home = '' } = setting.cluster;
     // A ceremony may have left its namespace sealed.
-    const peer = await (namespace === undefined ? activePeer(setting) : leadingServer(setting));
-    const { session } = await setting.login(peer);
+    const { session } = await setting.login(await clusterLeader(setting));
     try {
       const ended = await endTickets(session.inNamespace(home), opened.id);
       if (ended) output.say('The tickets of this ceremony are ended.');

@@ -3,7 +3,7 @@ import { callerOf } from '../../broker/caller.ts';
 import { examineRole } from '../../broker/doctor/examine.ts';
 import { dropUser, type MadeUser } from '../../broker/doctor/orphans.ts';
 import type { Expectation } from '../../broker/doctor/rights.ts';
-import { parseDuration } from '../../broker/duration.ts';
+import { parseDuration } from '../../duration.ts';
 import type { Context } from '../../context.ts';
 import type { DatabaseSession, DatabaseTarget } from '../../database/database.ts';
 import { EXIT, isQuorateError, QuorateError } from '../../errors.ts';

@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { callerOf, type Caller } from '../../broker/caller.ts';
-import { parseDuration } from '../../broker/duration.ts';
+import { parseDuration } from '../../duration.ts';
 import { jobEnvironment } from '../../broker/exec/environment.ts';
 import { execute } from '../../broker/exec/run.ts';
 import type { Receipt } from '../../broker/exec/receipt.ts';

@@ -1,5 +1,5 @@
 import { callerOf } from '../../broker/caller.ts';
-import { showDuration } from '../../broker/duration.ts';
+import { showDuration } from '../../duration.ts';
 import { listLeases } from '../../broker/leases.ts';
 import { EXIT } from '../../errors.ts';
 import { tableLines } from '../../layout.ts';

@@ -1,5 +1,5 @@
 import { callerOf } from '../../broker/caller.ts';
-import { parseDuration, showDuration } from '../../broker/duration.ts';
+import { parseDuration, showDuration } from '../../duration.ts';
 import { lookUp, renew, unknownLease } from '../../broker/lease.ts';
 import { QuorateError } from '../../errors.ts';
 import { tableLines } from '../../layout.ts';

@@ -1,5 +1,5 @@
 import { type Caller, callerOf } from '../../broker/caller.ts';
-import { parseDuration } from '../../broker/duration.ts';
+import { parseDuration } from '../../duration.ts';
 import { type Revoked, revoke } from '../../broker/revoke.ts';
 import { QuorateError } from '../../errors.ts';
 import { tableLines } from '../../layout.ts';

@@ -1,11 +1,12 @@
 import { callerOf } from '../../broker/caller.ts';
 import { type Connection, readConnection } from '../../broker/connection.ts';
-import { parseDuration } from '../../broker/duration.ts';
+import { parseDuration } from '../../duration.ts';
 import { rotateRoot, type Rotated } from '../../broker/root/rotate.ts';
 import { openSecondAdmin } from '../../broker/root/second-admin.ts';
 import type { Context } from '../../context.ts';
 import { QuorateError } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
+import { agree } from '../changes.ts';
 import { clusterOptions, loginOption } from '../cluster-options.ts';
 import { defineCommand, type OptionValues } from '../command.ts';
 import { logIn } from '../log-in.ts';
@@ -81,7 +82,7 @@ export const command = defineCommand({
         const rotated = await rotateRoot({
           ...{ caller, connection, role, second, old, patience: patience * 1000, signal: context.signal },
           acceptSessions: values['accept-sessions'] === true,
-          agree: () => agree(context, values, connection),
+          agree: () => agree(context, values.yes === true, passwordQuestion(connection)),
           agreeRepair: () => agreeRepair(context, values, connection),
           say: (text) => {
             context.output.say(text);
@@ -110,12 +111,8 @@ function roleFor({ role }: Values, { allowedRoles, name }: Connection): string {
   });
 }
 
-async function agree(context: Context, values: Values, { username, name }: Connection): Promise<void> {
-  if (values.yes === true) return;
-  const question = `Give ${username} a password that only the server knows (connection ${name})?`;
-  if (await context.prompts.confirm(question, { instead: '--yes' })) return;
-  throw new QuorateError('cancelled', 'nothing was changed');
-}
+const passwordQuestion = ({ username, name }: Connection): string =>
+  `Give ${username} a password that only the server knows (connection ${name})?`;
 
 async function agreeRepair(context: Context, values: Values, { username, name }: Connection): Promise<void> {
   if (values.repair === true) return;

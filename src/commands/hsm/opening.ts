@@ -50,7 +50,8 @@ interface TokenValues extends ModuleValues {
   readonly slot?: string;
 }
 
-interface PinValues {
+/** What `pinOptions` give. */
+export interface PinValues {
   readonly 'pin-file'?: string;
   readonly 'pin-fd'?: string | undefined;
   readonly 'pin-credential'?: string;

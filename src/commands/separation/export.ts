@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
-import type { CeremonyLogin, ConnectedCluster, Context } from '../../context.ts';
-import { EXIT, isQuorateError, QuorateError } from '../../errors.ts';
+import type { ConnectedCluster, Context } from '../../context.ts';
+import { EXIT, QuorateError } from '../../errors.ts';
 import { shownPath } from '../../layout.ts';
 import type { SeparationExport } from '../../separation/model.ts';
-import type { Login } from '../../vault/login/outcome.ts';
 import { clusterChoice, clusterOptions } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
+import { logInAtOne } from '../log-in.ts';
 
 /** `quorate separation export`: everything of one cluster that decides who reaches what, signed, without a secret. */
 export const command = defineCommand({
@@ -67,7 +67,7 @@ export const command = defineCommand({
 async function read(context: Context, cluster: ConnectedCluster): Promise<SeparationExport> {
   const held = context.heldLogin(cluster);
   try {
-    const { session } = await logInSomewhere(cluster, held.login);
+    const { session } = (await logInAtOne(context, cluster.peers, held.login)).login;
     const { readCluster } = await import('../../separation/read/cluster.ts');
     try {
       return await context.output.progress(`reading ${cluster.name}`, (update) =>
@@ -86,20 +86,6 @@ async function read(context: Context, cluster: ConnectedCluster): Promise<Separa
   } finally {
     for (const left of await held.end()) context.output.warn(`this login may live on: ${left}`);
   }
-}
-
-/** At the first peer that answers and is unsealed: each serves, or passes on to the one that leads. */
-async function logInSomewhere({ peers }: ConnectedCluster, logIn: CeremonyLogin['login']): Promise<Login> {
-  let fault: unknown = new QuorateError('cluster-unknown', 'the cluster has no peers');
-  for (const peer of peers) {
-    try {
-      return await logIn(peer);
-    } catch (error) {
-      if (!isQuorateError(error, 'server-unreachable') && !isQuorateError(error, 'sealed')) throw error;
-      fault = error;
-    }
-  }
-  throw fault;
 }
 
 interface Files {

@@ -6,8 +6,8 @@ import { enrollNode, stateFile } from '../../shares/home.ts';
 import type { Signer } from '../../shares/signing.ts';
 import { isWalletName } from '../../shares/statement.ts';
 import { defineCommand } from '../command.ts';
-import { openToken, tokenOptions } from '../hsm/opening.ts';
-import { holdSession, keepNodeToken, nodePinOptions, type PinValues, readNodeToken } from './token.ts';
+import { openToken, pinOptions, type PinValues, tokenOptions } from '../hsm/opening.ts';
+import { holdSession, keepNodeToken, readNodeToken } from './token.ts';
 import { homeOf, nodeOptions } from './wallet.ts';
 
 type TokenValues = Partial<Record<keyof typeof tokenOptions, string>>;
@@ -15,7 +15,7 @@ type TokenValues = Partial<Record<keyof typeof tokenOptions, string>>;
 /** `quorate shares enroll WALLET`: the node's signing key, in a file or a token, and what to pin. */
 export const command = defineCommand({
   arguments: [{ name: 'WALLET', description: 'the wallet that this node is to take part in' }],
-  options: { home: nodeOptions.home, ...tokenOptions, ...nodePinOptions },
+  options: { home: nodeOptions.home, ...tokenOptions, ...pinOptions },
   examples: [
     { command: 'quorate shares enroll treasury', text: 'on the node; prints what quorate.yaml pins' },
     {

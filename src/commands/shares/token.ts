@@ -4,14 +4,7 @@ import type { Context } from '../../context.ts';
 import { isQuorateError, QuorateError } from '../../errors.ts';
 import { createWhole, readText } from '../../files.ts';
 import type { RemoteSession } from '../../pkcs11/wire.ts';
-import { pinOptions } from '../hsm/opening.ts';
-
-/** The options by which a node's token gets its PIN. Without one the systemd credential `quorate-pin` is tried. */
-export const nodePinOptions = pinOptions;
-
-export type PinValues = { readonly [K in Exclude<keyof typeof pinOptions, 'last-try'>]?: string } & {
-  readonly 'last-try'?: boolean;
-};
+import type { PinValues } from '../hsm/opening.ts';
 
 /** Which token holds the keys of a node, in its folder; no secret. */
 const schema = v.strictObject({

@@ -6,8 +6,9 @@ import { QuorateError } from '../../errors.ts';
 import type { Wallet } from '../../shares/epochs.ts';
 import type { Node, NodeStore } from '../../shares/ports.ts';
 import type { Session } from '../../vault/peer.ts';
+import { pinOptions, type PinValues } from '../hsm/opening.ts';
 import { logIn } from '../log-in.ts';
-import { holdSession, nodePinOptions, type PinValues, readNodeToken } from './token.ts';
+import { holdSession, readNodeToken } from './token.ts';
 import { refuseSamePlace, refuseSharedRoot, type SharedRoot, sharedClusters, sharedRootLines } from './topology.ts';
 
 /** A wallet as quorate.yaml describes it, and as its statements are checked against it. */
@@ -43,7 +44,7 @@ export const walletOptions = {
 /** The options of what runs on a node. */
 export const nodeOptions = {
   node: { value: 'NAME', description: 'which node of the wallet this machine is (QUORATE_NODE_NAME)' },
-  ...nodePinOptions,
+  ...pinOptions,
   home: {
     value: 'DIR',
     description: 'the folder of its keys and its state (QUORATE_NODE_HOME; default: /var/lib/quorate)',

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isQuorateError, type QuorateError } from '../../errors.ts';
-import type { Peer, Reply, Session } from '../peer.ts';
+import { isUnknownToken } from '../../unknown-token.ts';
+import type { Peer, Session } from '../peer.ts';
 import { failure } from '../session.ts';
 import type { Login } from './outcome.ts';
 
@@ -77,7 +78,7 @@ async function knows(session: Session): Promise<boolean> {
       const look = await session.request('GET', LOOK);
       if (look.status === 200) return true;
       if (look.status !== 403) throw failure(session.peer.name, 'GET', LOOK, look);
-      if (!isUnknown(look)) return true;
+      if (!isUnknownToken(look)) return true;
     } catch (error) {
       session.close();
       throw error;
@@ -87,17 +88,13 @@ async function knows(session: Session): Promise<boolean> {
   }
 }
 
-/** A token that lives and has no policy to ask about itself is denied too, with more words (OpenBao 2.7.2, Vault 1.14.0). */
-const isUnknown = ({ status, errors }: Reply): boolean =>
-  status === 403 && !errors.some((line) => line.includes('error occurred'));
-
 async function revoked(session: Session, peers: readonly Peer[]): Promise<boolean> {
   for (const peer of [session.peer, ...peers.filter((one) => one !== session.peer)]) {
     const own = session.at(peer);
     try {
       const options = { timeout: END_TIMEOUT };
       await own.request('POST', 'auth/token/revoke-self', {}, options).catch(unlessFault);
-      if (isUnknown(await own.request('GET', LOOK, undefined, options))) return true;
+      if (isUnknownToken(await own.request('GET', LOOK, undefined, options))) return true;
     } catch (error) {
       unlessFault(error);
     } finally {

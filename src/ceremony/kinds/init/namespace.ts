@@ -1,8 +1,8 @@
 import { applyWrites } from '../../first-writes.ts';
 import type { Finding, PreflightRun, Step } from '../../kind.ts';
+import { leadingServer } from '../../leadership.ts';
 import { lockFinding } from '../../lock.ts';
 import { withActive } from '../../lock-steps.ts';
-import { leadingServer } from '../../unseal/takers.ts';
 import type { InitScript } from './script.ts';
 
 /** Entries that make no sense for a namespace, which comes without a root token: its parent's logins go on to work in it. */
