@@ -101,3 +101,35 @@ export function walletSchema<A extends v.GenericSchema>(auth: A) {
 }
 
 export type NodeRoleConfig = v.InferOutput<typeof role>;
+
+/** What a node's `auth` may say; which of it depends on the method. */
+export interface NodeAuth {
+  readonly 'method': string;
+  readonly 'mount'?: string | undefined;
+  readonly 'role'?: string | undefined;
+  readonly 'role-id'?: string;
+}
+
+/** How a node logs in. */
+export interface NodeLogin {
+  readonly method: string;
+  readonly mount: string;
+  /** As which role; for AppRole its name, not its id. */
+  readonly role: string;
+}
+
+/** The login of a node of a wallet: as its `role` says, then its `auth`, where that is of the same method. */
+export function nodeLogin(
+  wallet: string,
+  node: string,
+  { role: given, auth }: { readonly role?: NodeRoleConfig | undefined; readonly auth?: NodeAuth | undefined },
+): NodeLogin | undefined {
+  const method = given?.method ?? auth?.method;
+  if (method === undefined) return undefined;
+  const own = auth?.method === method ? auth : undefined;
+  return {
+    method,
+    mount: given?.mount ?? own?.mount ?? method,
+    role: given?.name ?? own?.role ?? `${wallet}-${node}`,
+  };
+}

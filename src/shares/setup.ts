@@ -1,4 +1,4 @@
-import type { NodeRoleConfig } from '../wallet-config.ts';
+import { type NodeAuth, nodeLogin, type NodeRoleConfig } from '../wallet-config.ts';
 import { QuorateError } from '../errors.ts';
 import { type PolicyRule, policyText, type Resource } from '../setup/resource.ts';
 import { envelopesPlace, statementsPlace } from './kv-store.ts';
@@ -9,14 +9,7 @@ export interface SetupNode {
   readonly network: readonly string[];
   readonly role?: NodeRoleConfig | undefined;
   /** How it logs in: `mount`, `role` and `role-id` are taken from there where the role does not name them. */
-  readonly auth?:
-    | Readonly<{
-        'method': string;
-        'mount'?: string | undefined;
-        'role'?: string | undefined;
-        'role-id'?: string;
-      }>
-    | undefined;
+  readonly auth?: NodeAuth | undefined;
 }
 
 /** The policy of a node: it reads and writes its own two entries of a wallet, and nothing else. */
@@ -70,7 +63,8 @@ function roleResources(
     (auth?.method === 'approle'
       ? { 'method': 'approle', 'ttl': '10m', 'secret-id-uses': 1, 'secret-id-ttl': '24h' }
       : undefined);
-  if (role === undefined) return [];
+  const login = nodeLogin(wallet, node, { role, auth });
+  if (role === undefined || login === undefined) return [];
   if (auth !== undefined && auth.method !== role.method) {
     throw new QuorateError(
       'policy',
@@ -80,8 +74,7 @@ function roleResources(
       },
     );
   }
-  const mount = role.mount ?? auth?.mount ?? role.method;
-  const name = role.name ?? auth?.role ?? `${wallet}-${node}`;
+  const { mount, role: name } = login;
   const token = {
     token_policies: [nodePolicy(wallet, node)],
     token_no_default_policy: true,

@@ -7,6 +7,11 @@ import { QuorateError } from '../../errors.ts';
 import { readSecretFile } from '../../files.ts';
 import type { Secret } from '../../secret.ts';
 
+/** The option that `targetOfConnection` takes. */
+export const targetOption = {
+  target: { value: 'URL', description: 'where the database is, where it is not as the server reaches it' },
+} as const;
+
 /** A password from a 0600 file, or asked for; never from the command line. The caller wipes it. */
 export async function readPassword(
   context: Context,

@@ -13,7 +13,7 @@ import { clusterOptions, loginOption } from '../cluster-options.ts';
 import { defineCommand, type OptionValues } from '../command.ts';
 import { findingLines } from '../finding-lines.ts';
 import { logIn } from '../log-in.ts';
-import { readPassword, targetOfConnection } from './database-account.ts';
+import { readPassword, targetOfConnection, targetOption } from './database-account.ts';
 import { checkMount, checkRole, roleOptions } from './role-options.ts';
 
 const TEMPLATES = ['read-only', 'read-write', 'migration'] as const satisfies readonly Expectation[];
@@ -26,7 +26,7 @@ const options = {
   },
   'expect': { value: 'TEMPLATE', choices: TEMPLATES, description: 'the same, without the file' },
   'job-length': { value: 'TIME', description: 'how long a job takes, to judge the times of the role by' },
-  'target': { value: 'URL', description: 'where the database is, where it is not as the server reaches it' },
+  ...targetOption,
   'admin': {
     value: 'NAME',
     description: 'an administrator of the database, to find (MySQL) and drop users without a lease',

@@ -10,7 +10,7 @@ import { agree } from '../changes.ts';
 import { clusterOptions, loginOption } from '../cluster-options.ts';
 import { defineCommand, type OptionValues } from '../command.ts';
 import { logIn } from '../log-in.ts';
-import { readPassword, targetOfConnection } from './database-account.ts';
+import { readPassword, targetOfConnection, targetOption } from './database-account.ts';
 import { checkMount, checkRole, roleOptions } from './role-options.ts';
 
 const options = {
@@ -22,7 +22,7 @@ const options = {
     description: 'the password that is live now, where somebody knows it: it must be refused afterwards',
   },
   'role': { value: 'ROLE', description: 'whose credential is made for the proof (default: the first that is allowed)' },
-  'target': { value: 'URL', description: 'where the database is, where it is not as the server reaches it' },
+  ...targetOption,
   'accept-sessions': { description: 'go on although others are logged in with the account' },
   'repair': { description: 'when the password turns out to be lost: set another one, without asking' },
   'yes': { description: 'rotate without asking' },

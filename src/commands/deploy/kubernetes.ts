@@ -6,8 +6,9 @@ import { QuorateError } from '../../errors.ts';
 import { readText } from '../../files.ts';
 import { type KubernetesOptions, type Manifest, nodeManifests } from '../../deploy/kubernetes.ts';
 import type { NodeDeployment } from '../../deploy/node.ts';
+import { nodeLogin } from '../../wallet-config.ts';
 import { defineCommand } from '../command.ts';
-import { wholeNumber } from '../shares/put.ts';
+import { wholeNumber } from '../whole-number.ts';
 import { deployOptions, deploymentsOf } from './deployment.ts';
 
 type NodeConfig = WalletConfig['nodes'][string];
@@ -74,7 +75,8 @@ async function optionsOf(
   { cluster, role, auth }: NodeConfig,
   { image, port, networks }: { readonly image: string; readonly port: number; readonly networks: readonly string[] },
 ): Promise<KubernetesOptions> {
-  if (role?.method !== 'kubernetes') {
+  const login = nodeLogin(wallet, node, { role, auth });
+  if (login === undefined || role?.method !== 'kubernetes') {
     throw new QuorateError('usage', `${node} has no role for Kubernetes in quorate.yaml`, {
       hint: 'role: { method: kubernetes, service-account: quorate-node, service-account-namespace: WALLET-NODE, audience: ... }',
     });
@@ -105,11 +107,7 @@ async function optionsOf(
     image,
     port,
     server: { networks: where, port: given === '' ? 443 : Number(given) },
-    login: {
-      mount: role.mount ?? (auth?.method === 'kubernetes' ? auth.mount : 'kubernetes'),
-      role: role.name ?? (auth?.method === 'kubernetes' ? auth.role : `${wallet}-${node}`),
-      audience: role.audience,
-    },
+    login: { mount: login.mount, role: login.role, audience: role.audience },
     ca: await readText(resolve(context.cwd, ca)),
   };
 }

@@ -1,5 +1,6 @@
 import { QuorateError } from '../../errors.ts';
 import { nodeUnit } from '../../deploy/systemd.ts';
+import { nodeLogin } from '../../wallet-config.ts';
 import { defineCommand } from '../command.ts';
 import { deployOptions, deploymentsOf } from './deployment.ts';
 
@@ -31,17 +32,17 @@ export const command = defineCommand({
     const quorate = values.quorate ?? '/usr/bin/quorate';
     if (!/^\/[\w./@+-]+$/.test(quorate))
       throw new QuorateError('usage', '--quorate wants an absolute path without blanks');
-    const auth = known.config.nodes[deployment.node]?.auth;
-    if (auth !== undefined && auth.method !== 'approle') {
-      throw new QuorateError('usage', `a unit for a node that logs in by ${auth.method} is not made here`, {
+    const described = known.config.nodes[deployment.node];
+    const login = nodeLogin(name, deployment.node, described ?? {});
+    if (login !== undefined && login.method !== 'approle') {
+      throw new QuorateError('usage', `a unit for a node that logs in by ${login.method} is not made here`, {
         hint: 'Take that of AppRole, and change QUORATE_LOGIN in it.',
       });
     }
-    const mount = auth?.mount ?? 'approle';
-    const role = auth?.['role-id'] ?? `${name}-${deployment.node}`;
-    const login = `approle,mount=${mount},role-id=${role},secret-id-file=%d/secret-id`;
+    const roleId = described?.auth?.method === 'approle' ? described.auth['role-id'] : `${name}-${deployment.node}`;
+    const byAppRole = `approle,mount=${login?.mount ?? 'approle'},role-id=${roleId},secret-id-file=%d/secret-id`;
     const programNotifies = values['program-notifies'] === true;
-    const unit = nodeUnit(deployment, { quorate, login, programNotifies });
+    const unit = nodeUnit(deployment, { quorate, login: byAppRole, programNotifies });
     context.output.result({ unit }, () => unit.trimEnd().split('\n'));
     return undefined;
   },

@@ -1,5 +1,6 @@
 import type { ClusterConfig, Config } from '../../config.ts';
 import type { Custodians, Topology, TopologyNode } from '../../separation/topology.ts';
+import { nodeLogin } from '../../wallet-config.ts';
 
 /**
  * Where shares are and who opens the seals before them, as `quorate.yaml` and the rosters that it names say.
@@ -32,15 +33,13 @@ function topologyNode(
   name: string,
   { cluster, namespace, mount, auth, role }: DescribedNode,
 ): TopologyNode {
-  const method = role?.method ?? auth?.method;
-  const at = role?.mount ?? (auth !== undefined && 'mount' in auth ? auth.mount : undefined) ?? method;
-  const called = role?.name ?? (auth !== undefined && 'role' in auth ? auth.role : undefined) ?? `${wallet}-${name}`;
+  const login = nodeLogin(wallet, name, { role, auth });
   return {
     name,
     cluster,
     namespace: namespace === undefined ? '' : `${namespace}/`,
     mount,
-    ...(at === undefined ? {} : { login: { mount: at, role: called } }),
+    ...(login === undefined ? {} : { login: { mount: login.mount, role: login.role } }),
   };
 }
 

@@ -100,7 +100,7 @@ export function tokenRoleCredentials(world: World, role: PlacedRole, maker: Cred
 }
 
 function tokenRolePolicies(world: World, role: PlacedRole, maker: Credential): readonly PolicyKey[] {
-  const own = world.export.namespaces.find(({ path }) => path === role.namespace);
+  const own = world.namespace(role.namespace);
   const there = keysOf(role.namespace, own?.policies.map(({ name }) => name) ?? []);
   // Without lists a part of what its maker has, as with auth/token/create.
   if (!hasLists(role)) return maker.namespace === role.namespace ? maker.token : [];
