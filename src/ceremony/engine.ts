@@ -11,9 +11,12 @@ import type { People } from './people.ts';
 import type { RecordEvent } from './record/events.ts';
 import { RECORD_FILE, SCRIPT_FILE } from './record/folder.ts';
 import { finishFolder, hashOutputs, isFinished } from './record/outputs.ts';
+import { participants } from './record/participants.ts';
 import { createRecord, type Recorder, reopenRecord } from './record/recorder.ts';
 import type { Roster } from './roster/schema.ts';
-import type { Custodian } from './script.ts';
+import { offerToCancel } from './rotation/sweep.ts';
+import { UNDER_WAY } from './rotation/under-way.ts';
+import { missingParticipants, scriptParticipants, unnamedCustodians } from './taking-part.ts';
 import type { CeremonyTools } from './tools.ts';
 
 /** Everything a ceremony runs with, beside its script. */
@@ -42,6 +45,8 @@ export interface CeremonyOutcome {
   readonly result: 'complete';
   /** The SHA-256 of the record's last line, which people compare and sign. */
   readonly head: string;
+  /** Those whom the record names, who can sign it. */
+  readonly signers: readonly string[];
 }
 
 /**
@@ -86,7 +91,7 @@ export async function startCeremony(
       ...(script.place === undefined ? {} : { place: script.place }),
       ...sizes(script),
     });
-    for (const event of participants(loaded)) await recorder.append(event);
+    for (const event of scriptParticipants(script, custodiansOf(script))) await recorder.append(event);
     return await guarded(recorder, () => execute(loaded, setting, recorder, folder));
   } finally {
     await recorder.close();
@@ -115,12 +120,13 @@ export async function resumeCeremony(
     if (closed !== undefined && closed.result !== 'incomplete') {
       if (closed.result === 'complete' && !(await isFinished(folder))) {
         await finishFolder(folder);
-        return { folder, result: 'complete', head: recorder.last };
+        return outcomeOf(folder, recorder);
       }
       throw new QuorateError('usage', `this ceremony was closed as ${closed.result}; there is nothing to resume`);
     }
     await recorder.append({ event: 'ceremony.resumed', from: recorder.last, quorate: setting.quorate });
-    for (const event of missingParticipants(loaded, recorder)) await recorder.append(event);
+    const expected = scriptParticipants(loaded.script, custodiansOf(loaded.script));
+    for (const event of missingParticipants(expected, recorder.lines)) await recorder.append(event);
     return await guarded(recorder, () => execute(loaded, setting, recorder, folder));
   } finally {
     await recorder.close();
@@ -142,13 +148,9 @@ async function execute(
     setting.tools,
     setting.policy['shortest-key-validity-days'],
   );
-  // Later the cluster is no longer what a preflight wants to see.
-  const live = begun.size === 0 ? await kind.preflight(script, setting, keys) : [];
-  await recordFindings(recorder, [...findings, ...live], setting.accepted);
-
   const steps = kind.steps(script, keys);
   let current: string | undefined;
-  const run: Run = {
+  const run: Run & CeremonySetting = {
     ...setting,
     folder,
     get events() {
@@ -160,6 +162,9 @@ async function execute(
       );
     },
   };
+  const look = async (): Promise<readonly Finding[]> => [...findings, ...(await kind.preflight(script, setting, keys))];
+  // Later the cluster is no longer what a preflight wants to see.
+  await recordFindings(recorder, begun.size === 0 ? await preflight(run, look) : findings, setting.accepted);
   for (const [index, step] of steps.entries()) {
     setting.signal.throwIfAborted();
     const number = (index + 1).toString();
@@ -184,6 +189,8 @@ async function execute(
     current = undefined;
     await recorder.append({ event: 'step.done', step: number, id: step.id });
   }
+  const rosters = [...(setting.roster === undefined ? [] : [setting.roster]), ...(setting.otherRosters ?? [])];
+  for (const event of unnamedCustodians(recorder.lines, rosters)) await recorder.append(event);
   await recorder.append({
     event: 'ceremony.closed',
     result: 'complete',
@@ -191,7 +198,18 @@ async function execute(
     ...(script.next === undefined ? {} : { next: script.next }),
   });
   await finishFolder(folder);
-  return { folder, result: 'complete', head: recorder.last };
+  return outcomeOf(folder, recorder);
+}
+
+/** Where nothing but operations under way stops the ceremony, people are asked whether these may be cancelled. */
+async function preflight(
+  run: Run & Pick<CeremonySetting, 'accepted'>,
+  look: () => Promise<readonly Finding[]>,
+): Promise<readonly Finding[]> {
+  const findings = await look();
+  const failed = findings.filter(({ ok, code }) => !ok && !run.accepted.has(code));
+  if (failed.length === 0 || failed.some(({ code }) => code !== UNDER_WAY)) return findings;
+  return (await offerToCancel(run)) ? look() : findings;
 }
 
 /** Records what stopped a ceremony, so that the record never just ends. */
@@ -252,38 +270,16 @@ async function actPeople(run: Run, acts: LoadedScript['script']['people']): Prom
   }
 }
 
+function outcomeOf(folder: string, { last, lines }: Recorder): CeremonyOutcome {
+  return { folder, result: 'complete', head: last, signers: participants(lines).map(({ name }) => name) };
+}
+
 /** The files that the record speaks of. */
 function outputNames(recorder: Recorder): readonly string[] {
   const files = recorder.lines.flatMap((line) =>
     line.event === 'share.issued' || line.event === 'roster' || line.event === 'receipt' ? [line.file] : [],
   );
   return [SCRIPT_FILE, ...new Set(files)];
-}
-
-function participants({ script }: LoadedScript): RecordEvent[] {
-  type Person = Partial<Pick<Custodian, 'pgp'>> & Omit<Custodian, 'pgp'>;
-  const event =
-    (role: 'administrator' | 'custodian' | 'witness') =>
-    (one: Person): RecordEvent => ({
-      event: 'participant',
-      role,
-      name: one.name,
-      affiliation: one.affiliation,
-      pgp: one.pgp?.fingerprint,
-      ssh: one.ssh?.fingerprint,
-    });
-  return [
-    ...(script.administrator === undefined ? [] : [script.administrator]).map(event('administrator')),
-    ...custodiansOf(script).map(event('custodian')),
-    ...script.witnesses.map(event('witness')),
-  ];
-}
-
-/** Those whom an interruption kept from being recorded. */
-function missingParticipants(loaded: LoadedScript, recorder: Recorder): RecordEvent[] {
-  const key = (event: RecordEvent): string => (event.event === 'participant' ? `${event.role} ${event.name}` : '');
-  const there = new Set(recorder.lines.map(key));
-  return participants(loaded).filter((event) => !there.has(key(event)));
 }
 
 function sizes(script: LoadedScript['script']): { shares?: number; threshold?: number } {

@@ -10,6 +10,7 @@ import { freeingOnError, freeLock, lockStep, withActive } from '../lock-steps.ts
 import { presentShares } from '../rotation/share-set.ts';
 import { COMMON, participantFaults } from '../script.ts';
 import { surveyPeers } from '../survey.ts';
+import { shownCustodians } from '../taking-part.ts';
 
 export const sealScript = v.strictObject({
   'ceremony': v.literal('seal'),
@@ -151,6 +152,7 @@ async function showShares(run: Run): Promise<void> {
       `${admission.holder ?? 'A share'}: right, by the roster of generation ${admission.generation.toString()}.`,
     );
   }
+  for (const event of shownCustodians(run.events, roster, [...taken.values()])) await run.record(event);
   await run.record({
     event: 'check',
     code: QUORUM,

@@ -75,6 +75,7 @@ const EVENTS = {
   }),
   'ceremony.resumed': v.strictObject({ from: digest, quorate: program }),
   'participant': v.strictObject({
+    step,
     role: v.picklist(['administrator', 'custodian', 'witness', 'scribe', 'auditor']),
     name: line,
     affiliation: v.optional(spoken),

@@ -115,7 +115,10 @@ function findParticipant(people: readonly Participant[], name: string): Particip
   const exact = people.find((person) => person.name === name);
   const similar = people.filter((person) => signerName(person.name) === signerName(name));
   const found = exact ?? (similar.length === 1 ? similar[0] : undefined);
-  const hint = `The record names ${people.map((person) => person.name).join(', ')}.`;
+  const hint =
+    people.length === 0
+      ? 'It names nobody: people sign what was run from a script that names them, or where they gave a share.'
+      : `The record names ${people.map((person) => person.name).join(', ')}.`;
   if (found === undefined) throw new QuorateError('usage', 'the record names no such participant', { hint });
   if (signerName(found.name) === '' || similar.length > 1) {
     throw new QuorateError('usage', `${found.name} cannot be told from others by the name of a file`, { hint });

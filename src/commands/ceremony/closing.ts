@@ -3,7 +3,7 @@ import { digestWords } from '../../ceremony/record/words.ts';
 import { shownPath, wrapLines } from '../../layout.ts';
 
 /** What people do at the end of a ceremony: compare the head, sign, keep. */
-export function closingLines({ folder, head }: CeremonyOutcome, roster?: string): string[] {
+export function closingLines({ folder, head, signers }: CeremonyOutcome, roster?: string): string[] {
   const place = shownPath(process.cwd(), folder);
   return [
     '',
@@ -15,8 +15,12 @@ export function closingLines({ folder, head }: CeremonyOutcome, roster?: string)
     `  report  ${place}/report.html`,
     ...(roster === undefined ? [] : [`  roster  ${shownPath(process.cwd(), roster)}   (review it, commit it)`]),
     '',
-    'Everybody signs:',
-    `  quorate ceremony sign ${place} \\`,
-    '    --key ~/.ssh/id_ed25519 --as "NAME"',
+    ...(signers.length === 0
+      ? wrapLines('Nobody can sign it: no script named anybody who takes part, and nobody gave a share.', 80, '')
+      : [
+          ...wrapLines(`Everybody signs, under their own name (${signers.join(', ')}):`, 80, ''),
+          `  quorate ceremony sign ${place} \\`,
+          `    --key ~/.ssh/id_ed25519 --as ${JSON.stringify(signers[0])}`,
+        ]),
   ];
 }

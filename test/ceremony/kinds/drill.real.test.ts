@@ -3,6 +3,7 @@ import type { Roster } from '../../../src/ceremony/roster/schema.ts';
 import { eventsOf, faultsOf } from '../../support/completion.ts';
 import { callPeer, leaderIndex, sharedCluster } from '../../support/cluster.ts';
 import { at } from '../../support/http.ts';
+import { attemptOf } from '../../support/quorum.ts';
 import { codeOf, prepareRotation, rosterOf, underWay } from '../../support/rotation.ts';
 import { vaultBinary } from '../../support/vault-binary.ts';
 import { waitUntil } from '../../support/wait.ts';
@@ -18,10 +19,18 @@ describe('drill on three peers of OpenBao', () => {
     roster = await rosterOf(live(), HOLDERS);
   });
 
+  async function answersForItself(index: number): Promise<void> {
+    await waitUntil('the standby answers for itself', async () => {
+      const { body } = await callPeer(live().cluster, index, 'GET', 'sys/health');
+      return at(body, 'replication_performance_mode') !== 'unknown';
+    });
+  }
+
   it('proves who opens the cluster, writes it on the roster, and changes nothing', async () => {
     const ceremony = await prepareRotation({ live: live(), script: SCRIPT, roster });
-    const { folder } = await ceremony.start();
+    const { folder, signers } = await ceremony.start();
     expect(await faultsOf(folder)).toEqual([]);
+    expect(signers).toEqual(expect.arrayContaining(['Alice', 'Bo']));
     const events = await eventsOf(folder);
     expect(events.filter((one) => one.event === 'check' && !one.ok)).toEqual([]);
     expect(events.find((one) => one.event === 'check' && one.code === 'drill')).toMatchObject({
@@ -76,35 +85,59 @@ describe('drill on three peers of OpenBao', () => {
     expect(await underWay(live())).toEqual([]);
   });
 
-  it('stops before anybody is asked when something is under way on a standby, and cancels it only when told to', async () => {
+  it('stops when something is under way on any peer, and cancels it only when told to (L4)', async () => {
     const leader = (await leaderIndex(live().cluster)) ?? 0;
-    const standby = (leader + 1) % 3;
-    await waitUntil('the standby answers for itself', async () => {
-      const { body } = await callPeer(live().cluster, standby, 'GET', 'sys/health');
-      return at(body, 'replication_performance_mode') !== 'unknown';
-    });
-    const body = { secret_shares: 1, secret_threshold: 1, require_verification: true };
-    const planted = await callPeer(live().cluster, standby, 'PUT', 'sys/rotate/root/init', {
-      token: live().rootToken,
-      body,
-    });
-    expect(planted.status).toBe(200);
-    expect(await underWay(live())).toEqual([live().cluster.peers[standby]?.name]);
-    const refusing = await prepareRotation({ live: live(), script: SCRIPT, roster });
-    expect(await codeOf(refusing.start())).toBe('preflight-failed');
+    const [one, other] = [(leader + 1) % 3, (leader + 2) % 3];
+    const names = live().cluster.peers.map(({ name }) => name);
+    const put = (index: number, path: string, body: unknown): ReturnType<typeof callPeer> =>
+      callPeer(live().cluster, index, 'PUT', path, { token: live().rootToken, body });
+    const rotation = { secret_shares: 1, secret_threshold: 1, require_verification: true };
+    await Promise.all([one, other].map((index) => answersForItself(index)));
+    expect(await put(one, 'sys/rotate/root/init', rotation)).toMatchObject({ status: 200 });
+    // The other one is in its verification: whoever has that share could make it take effect.
+    const { body } = await put(other, 'sys/rotate/root/init', rotation);
+    for (const key of live().shares.slice(0, live().threshold)) {
+      const given = { key, nonce: at(body, 'data', 'nonce') };
+      expect(await put(other, 'sys/rotate/root/update', given)).toMatchObject({ status: 200 });
+    }
+    await put(leader, 'sys/generate-root-token/attempt', {});
+    const nothing = { live: live(), script: SCRIPT, roster };
+
+    // As where nobody can be asked.
+    const refusing = await prepareRotation({ ...nothing, people: { acceptException: () => Promise.resolve(false) } });
+    const fault = await refusing.start().catch((error: unknown) => error);
+    expect(fault).toMatchObject({ code: 'preflight-failed', faults: { length: 3 } });
     const accepted = new Map([['under-way', 'nobody is at it']]);
     const unasked = await prepareRotation({
-      live: live(),
-      script: SCRIPT,
-      roster,
+      ...nothing,
       setting: { accepted },
       people: { acceptException: () => Promise.resolve(false) },
     });
     expect(await codeOf(unasked.start())).toBe('ceremony-locked');
-    expect(await underWay(live())).not.toEqual([]);
-    const told = await prepareRotation({ live: live(), script: SCRIPT, roster, setting: { accepted } });
-    await told.start();
+    expect((await underWay(live())).toSorted()).toEqual([names[one], names[other]].toSorted());
+
+    const asked: string[] = [];
+    const told = await prepareRotation({
+      ...nothing,
+      people: {
+        acceptException: (question, typed) => {
+          asked.push(`${question} ${typed}`);
+          return Promise.resolve(true);
+        },
+      },
+    });
+    const { folder } = await told.start();
+    expect(asked).toHaveLength(3);
+    for (const [index, what] of [
+      [one, 'rotation of the root key (nonce'],
+      [other, 'wait for their verification (nonce'],
+      [leader, 'generation of a root token (nonce'],
+    ] as const)
+      expect(asked.some((line) => line.startsWith(names[index] ?? '-') && line.includes(what))).toBe(true);
     expect(await underWay(live())).toEqual([]);
+    expect(at(await attemptOf(live()), 'started')).toBe(false);
+    const kept = (await eventsOf(folder)).filter((event) => event.event === 'exception');
+    expect(kept.map(({ decision }) => decision)).toEqual(Array(3).fill('cancelled after asking'));
   });
 
   it('cancels what it started when nobody gives another share, and can be resumed', async () => {

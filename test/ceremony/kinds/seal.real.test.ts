@@ -46,7 +46,8 @@ describe.each([
     it('seals every peer once enough custodians have shown their shares, and sends none', async () => {
       const proxy = await startCuttingProxy(live.cluster);
       const ceremony = await prepare({ peers: peersOf(live.cluster, proxy) });
-      const { folder } = await ceremony.start();
+      const { folder, signers } = await ceremony.start();
+      expect(signers).toHaveLength(2);
       expect(await sealedPeers(live)).toBe(peers);
       expect(await faultsOf(folder)).toEqual([]);
       const events = await eventsOf(folder);
