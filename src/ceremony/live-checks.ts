@@ -2,7 +2,7 @@ import { isQuorateError } from '../errors.ts';
 import type { Session } from '../vault/peer.ts';
 import type { Finding, PreflightRun } from './kind.ts';
 import { lockFinding } from './lock.ts';
-import { notIdle } from './lock-steps.ts';
+import { underWayFindings } from './rotation/under-way.ts';
 import type { PeerSurvey } from './survey.ts';
 
 /**
@@ -30,19 +30,8 @@ export async function liveFindings(
     return [{ code: 'login', ok: false, finding: error.message.slice(0, 390), mend }];
   }
   try {
-    return [await lockFinding(session), ...(await idleFindings(run)), ...(await more(session))];
+    return [await lockFinding(session), ...(await underWayFindings(run)), ...(await more(session))];
   } finally {
     session.close();
   }
-}
-
-async function idleFindings(run: PreflightRun): Promise<readonly Finding[]> {
-  const busy = await notIdle(run);
-  if (busy.length === 0) return [{ code: 'idle', ok: true, finding: 'nothing is under way on any peer' }];
-  return busy.map((finding) => ({
-    code: 'idle',
-    ok: false,
-    finding: finding.slice(0, 390),
-    mend: 'Let it end, or find out who began it and cancel it. A peer that does not answer may hold something too.',
-  }));
 }

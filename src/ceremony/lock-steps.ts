@@ -4,7 +4,7 @@ import { clearAway } from './deadline.ts';
 import type { Run, Step } from './kind.ts';
 import { activePeer, clusterLeader } from './leadership.ts';
 import { acquireLock, describeClaim, type LockClaim, readLock, releaseLock, updateNonce } from './lock.ts';
-import { lookForOperations } from './rotation/sweep.ts';
+import { lookForOperations } from './rotation/under-way.ts';
 import type { CommonScript } from './script.ts';
 import { surveyPeers } from './survey.ts';
 

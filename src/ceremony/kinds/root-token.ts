@@ -10,7 +10,8 @@ import { liveFindings } from '../live-checks.ts';
 import { clocksAgree, reachable, sameVersion } from '../preflight.ts';
 import { readAttempt } from '../root-generation/attempt.ts';
 import { endStrays, endToken, sweepTokens } from '../root-generation/ending.ts';
-import { generateRootToken } from '../root-generation/generate.ts';
+import { cancelLeft, generateRootToken } from '../root-generation/generate.ts';
+import { tellGhosts } from '../root-generation/ghosts.ts';
 import { isUnsettled } from '../root-generation/giving.ts';
 import { accessorsBefore, recordBefore, rootTokens } from '../root-generation/tokens.ts';
 import { COMMON, participantFaults } from '../script.ts';
@@ -155,25 +156,23 @@ function compareStep(): Step {
     async run(run) {
       await sweepTokens(run);
       await withActive(run, async (session) => {
-        const { started } = await readAttempt(session);
-        if (started) {
-          throw new QuorateError('ceremony-locked', 'somebody else has started to generate a root token', {
-            hint: 'Find out who, and cancel it. Then resume.',
-          });
-        }
+        // One of this ceremony may be on a peer that led, stopped leading, and leads again.
+        const left = await readAttempt(session);
+        if (left.started) await cancelLeft(run, session, left);
         const before = accessorsBefore(run);
-        const left = before === undefined ? undefined : await endStrays(run, session, before);
+        const tokens = before === undefined ? undefined : await endStrays(run, session, before);
         await run.record({
           event: 'check',
           code: COUNTED,
           ok: before !== undefined,
           finding:
-            before === undefined || left === undefined
+            before === undefined || tokens === undefined
               ? 'root tokens were not counted, as was accepted'
-              : `${left.toString()} root tokens, ${before.size.toString()} before`,
-          facts: { before: before?.size ?? null, left: left ?? null },
+              : `${tokens.toString()} root tokens, ${before.size.toString()} before`,
+          facts: { before: before?.size ?? null, left: tokens ?? null },
         });
       });
+      await tellGhosts(run);
     },
   };
 }

@@ -9,6 +9,7 @@ import { tellNonce, uninterrupted } from '../lock-steps.ts';
 import type { CommonScript } from '../script.ts';
 import { type AttemptStatus, cancelAttempt, foreign, isOwnAttempt, readAttempt, startAttempt } from './attempt.ts';
 import { type LiveToken, endToken, sweepTokens } from './ending.ts';
+import { noneLeft } from './ghosts.ts';
 import { giveShare } from './giving.ts';
 import { decodeToken, makeOtp } from './otp.ts';
 
@@ -78,7 +79,7 @@ async function tryOnce(run: Run, leadership: Leadership, options: GenerateOption
  * Nothing is given to an attempt that this sitting has not started. One that is not of this ceremony may be somebody's
  * at work; or of an earlier ceremony, on a peer that stepped down in it and leads again: nobody sees it before.
  */
-async function cancelLeft(run: Run, session: Session, left: AttemptStatus): Promise<void> {
+export async function cancelLeft(run: Run, session: Session, left: AttemptStatus): Promise<void> {
   const own = isOwnAttempt(run, left);
   if (!own) {
     const question = `${session.peer.name} holds the generation of a root token (nonce ${left.nonce}, progress ${left.progress.toString()}) that is not of this ceremony. It is cancelled only when nobody is at it.`;
@@ -87,6 +88,7 @@ async function cancelLeft(run: Run, session: Session, left: AttemptStatus): Prom
   await cancelAttempt(session, left.nonce);
   const whose = own ? "this ceremony's own attempt" : 'after asking, an attempt that is not of this ceremony,';
   await run.record({ event: 'note', text: `cancelled ${whose} with nonce ${left.nonce}` });
+  if (own) await run.record({ event: 'note', text: noneLeft(session.peer.name, left.nonce) });
 }
 
 /** Asks for shares until there is a token, or the attempt is gone. */
@@ -175,15 +177,22 @@ async function receive(run: Run, leadership: Leadership, encoded: string, otp: S
 async function leaveNothing(interrupted: Run, leadership: Leadership, nonce: string, sweep: boolean): Promise<void> {
   const run = uninterrupted(interrupted);
   try {
-    if (await cancelAttempt(leadership.session, nonce)) {
-      await run.record({ event: 'note', text: `no attempt with nonce ${nonce} is left on ${leadership.peer.name}` });
-    }
+    const gone = await cancelAttempt(leadership.session, nonce);
+    // A peer that has stopped leading answers for another, and not for itself.
+    const own = await leadership.check(run).then(() => true, isPassing);
+    if (gone && own) await run.record({ event: 'note', text: noneLeft(leadership.peer.name, nonce) });
     if (sweep) await sweepTokens(run);
   } catch (error) {
     // The error that led here says more; a resume cancels and sweeps again.
     if (!isQuorateError(error)) throw error;
     run.people.say(`Could not clean up yet: ${error.message}. Resuming the ceremony does.`);
   }
+}
+
+/** The leadership is another one, or cannot be asked for. */
+function isPassing(error: unknown): false {
+  if (!isQuorateError(error)) throw error;
+  return false;
 }
 
 /** Faults on the way, after which a new attempt on whoever leads then is the answer. */

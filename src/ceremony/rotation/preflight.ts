@@ -8,7 +8,7 @@ import { shareCount } from '../roster/schema.ts';
 import { describeState, type PeerSurvey, surveyPeers } from '../survey.ts';
 import { RotationOperation, type RotationPurpose } from './operation.ts';
 import { payloadOf, type RotationStatus } from './replies.ts';
-import { lookForOperations } from './sweep.ts';
+import { underWayFindings } from './under-way.ts';
 import { votersHealthy } from './voters.ts';
 
 const LEADER_LOOKS = 3;
@@ -93,7 +93,7 @@ async function withLogin(
     const seal = surveys.find(({ state }) => state === 'active')?.seal;
     if (status !== undefined && seal !== undefined)
       findings.push(rosterFits(run, options.shares ?? purpose, status, seal.shares));
-    return [...findings, ...(await idle(run))];
+    return [...findings, ...(await underWayFindings(run))];
   } finally {
     leadership.close();
   }
@@ -237,23 +237,4 @@ function rosterFits(run: PreflightRun, purpose: RotationPurpose, status: Rotatio
     return { code: 'roster', ok: false, finding, mend };
   }
   return { code: 'roster', ok: true, finding: `the roster fits: ${own}, generation ${roster.generation.toString()}` };
-}
-
-/** No rotation, rekey or root generation on any peer: a ghost on one that stepped down counts too. */
-async function idle(run: PreflightRun): Promise<Finding[]> {
-  const { underWay, unknown } = await lookForOperations(run);
-  const busy = underWay.map(({ peer, what, nonce }) => ({
-    code: 'under-way',
-    ok: false,
-    finding: `${peer.name} holds ${what} (nonce ${nonce})`,
-    mend: 'Find out who runs it. When nobody does: --accept under-way, and the ceremony asks before it cancels it.',
-  }));
-  const mute = unknown.map(({ peer, why }) => ({
-    code: 'idle',
-    ok: false,
-    finding: `${peer} does not tell what is under way on it: ${why}`.slice(0, 390),
-    mend: 'The ceremony login must work on every peer.',
-  }));
-  if (busy.length + mute.length > 0) return [...busy, ...mute];
-  return [{ code: 'under-way', ok: true, finding: 'nothing is under way on any peer' }];
 }

@@ -1,133 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ErrorCode, isQuorateError, QuorateError } from '../../errors.ts';
-import type { Peer, Session } from '../../vault/peer.ts';
+import { QuorateError } from '../../errors.ts';
 import type { Run } from '../kind.ts';
-import { sealOf } from '../survey.ts';
-import { payloadOf, readStatus, refusal } from './replies.ts';
-import { withSession } from './sessions.ts';
 import { isOwn } from './attempt.ts';
+import { payloadOf, refusal } from './replies.ts';
+import { withSession } from './sessions.ts';
+import { type Look, LOOK_TIMEOUT, lookForOperations, type UnderWay } from './under-way.ts';
 
-const LOOK_TIMEOUT = 5000;
-const OWN_ANSWERS = 10_000;
-const POLL = 200;
 const LOOKS = 4;
 const LOOK_AGAIN = 1000;
-
-/** An operation that a peer holds in its memory. */
-export interface UnderWay {
-  readonly peer: Peer;
-  readonly what: string;
-  readonly path: string;
-  readonly nonce: string;
-  readonly progress: number;
-}
-
-export interface Look {
-  readonly underWay: readonly UnderWay[];
-  /** Peers that could not be asked, and why: what they hold is unknown. */
-  readonly unknown: readonly { readonly peer: string; readonly code: ErrorCode; readonly why: string }[];
-}
-
-const KINDS = [
-  { purpose: 'rotate-root-key', what: 'a rotation of the root key', part: 'init' },
-  { purpose: 'rotate-recovery-key', what: 'a rotation of the recovery key', part: 'init' },
-  { purpose: 'generate-root', what: 'the generation of a root token', part: 'attempt' },
-] as const;
-
-/** The old paths, which are a second, independent state machine where an OpenBao listener enables them. */
-const LEGACY = [{ path: 'sys/rekey/init', what: 'a rekey by the legacy path' }] as const;
-
-/**
- * Asks every peer what it holds. Each peer's rotations are its own: one that stepped down keeps them in its memory,
- * and they come alive when it leads again (OpenBao 2.7.2). Changes nothing.
- */
-export async function lookForOperations(run: Pick<Run, 'cluster' | 'login' | 'signal'>): Promise<Look> {
-  const underWay: UnderWay[] = [];
-  const unknown: Look['unknown'][number][] = [];
-  await Promise.all(
-    run.cluster.peers.map(async (peer) => {
-      // No login is possible there, and none is needed.
-      if (peer.namespace === '' && (await sealOf(peer, { signal: run.signal, timeout: LOOK_TIMEOUT }))?.sealed === true)
-        return;
-      try {
-        underWay.push(...(await withSession(run, peer, held)));
-      } catch (error) {
-        if (!isQuorateError(error) || error.code === 'cancelled' || error.code === 'bug') throw error;
-        unknown.push({ peer: peer.name, code: error.code, why: error.message });
-      }
-    }),
-  );
-  // Generations of root tokens are passed on to the active peer, so that every peer tells of the same one.
-  const distinct = new Map(underWay.map((one) => [`${one.what} ${one.nonce}`, one]));
-  return { underWay: [...distinct.values()], unknown };
-}
-
-async function held(session: Session): Promise<readonly UnderWay[]> {
-  const { flavour, sealed, initialised } = await session.peer.sealStatus({ timeout: LOOK_TIMEOUT });
-  // Nothing outlives the sealing of a peer: it is all in memory. What is under way in a namespace does outlive its
-  // sealing, and answers 503 until it is unsealed (OpenBao 2.7.2).
-  if (!initialised || (sealed && session.peer.namespace === '')) return [];
-  if (flavour !== 'openbao') return ask(session, false);
-  const deadline = Date.now() + OWN_ANSWERS;
-  for (;;) {
-    // Before and after: a peer may step down between two questions.
-    const before = await answersForItself(session);
-    const list = before ? await ask(session, true) : [];
-    if (before && (await answersForItself(session))) return list;
-    if (Date.now() > deadline) {
-      throw new QuorateError('not-ready', `${session.peer.name} answers for the leader and not for itself`);
-    }
-    await sleep(POLL);
-  }
-}
-
-async function ask(session: Session, legacy: boolean): Promise<readonly UnderWay[]> {
-  const { peer } = session;
-  const questions: { path: string; what: string; optional: boolean }[] = [];
-  for (const { purpose, what, part } of KINDS) {
-    questions.push({
-      path: `${await peer.endpoint(purpose)}/${part}`,
-      what,
-      optional: purpose === 'rotate-recovery-key',
-    });
-  }
-  if (legacy) questions.push(...LEGACY.map((one) => ({ ...one, optional: true })));
-  const list: UnderWay[] = [];
-  for (const { path, what, optional } of questions) {
-    const status = await statusOf(session, path, optional);
-    if (status?.started !== true) continue;
-    list.push({ peer, what, path, nonce: status.nonce, progress: status.progress });
-  }
-  return list;
-}
-
-/**
- * A peer that has just stepped down passes requests on to the leader for some tenths of a second, and what it holds
- * itself cannot be seen, nor cancelled: until it serves reads, `replication_performance_mode` of its health says
- * `unknown` (OpenBao 2.7.2).
- */
-async function answersForItself(session: Session): Promise<boolean> {
-  const health = await session.inNamespace('').request('GET', 'sys/health', undefined, { timeout: LOOK_TIMEOUT });
-  return payloadOf(health)['replication_performance_mode'] !== 'unknown';
-}
-
-async function statusOf(
-  session: Session,
-  path: string,
-  optional: boolean,
-): Promise<ReturnType<typeof readStatus> | undefined> {
-  let reply;
-  try {
-    reply = await session.request('GET', path, undefined, { timeout: LOOK_TIMEOUT });
-  } catch (error) {
-    // A standby of HashiCorp Vault holds nothing (it forgets at step-down) and sends on to the leader.
-    if (isQuorateError(error, 'server-redirect')) return undefined;
-    throw error;
-  }
-  if (reply.status === 200) return readStatus(reply);
-  if (optional && [400, 404, 405].includes(reply.status)) return undefined;
-  throw refusal(session.peer.name, `GET ${path}`, reply);
-}
 
 export interface SweepOptions {
   /** Nonces that stay. */
@@ -180,24 +60,45 @@ async function lookUntilAllAnswer(run: Run): Promise<Look> {
 }
 
 async function cancelOne(run: Run, one: UnderWay): Promise<void> {
-  const { peer, what, path, nonce } = one;
-  const own = isOwn(run.events, nonce, one.progress);
-  if (!own) {
-    const question = `${peer.name} holds ${what} (nonce ${nonce}, progress ${one.progress.toString()}) that is not of this ceremony. It is cancelled only when nobody is at it.`;
-    if (!(await run.people.acceptException(question, 'cancel'))) {
-      throw new QuorateError('ceremony-locked', `${peer.name} holds ${what} that is not of this ceremony`, {
-        hint: `Find out who runs it. DELETE ${path} on ${peer.name} itself cancels it.`,
+  const own = isOwn(run.events, one.nonce, one.progress);
+  if (!own && !(await mayCancel(run, one))) {
+    throw new QuorateError('ceremony-locked', `${one.peer.name} holds ${one.what} that is not of this ceremony`, {
+      hint: `Find out who runs it. DELETE ${one.path} on ${one.peer.name} itself cancels it.`,
+    });
+  }
+  await cancel(run, one, own);
+}
+
+/** Whether somebody says that nobody is at it. */
+function mayCancel({ people }: Pick<Run, 'people'>, { peer, what, nonce, progress }: UnderWay): Promise<boolean> {
+  const question = `${peer.name} holds ${what} (nonce ${nonce}, progress ${progress.toString()}) that is not of this ceremony. It is cancelled only when nobody is at it.`;
+  return people.acceptException(question, 'cancel');
+}
+
+/** Cancels that operation and no other, and sees that it is gone. */
+async function cancel(run: Run, { peer, what, path, nonce }: UnderWay, own: boolean): Promise<void> {
+  const cancelled = await withSession(run, peer, async (session) => {
+    const look = async (): Promise<Readonly<Record<string, unknown>>> => {
+      const reply = await session.request('GET', path, undefined, { timeout: LOOK_TIMEOUT });
+      if (reply.status !== 200) throw refusal(peer.name, `GET ${path}`, reply);
+      return payloadOf(reply);
+    };
+    const before = await look();
+    if (before['started'] !== true) return false;
+    if (before['nonce'] !== nonce) {
+      throw new QuorateError('ceremony-locked', `somebody has started another operation on ${peer.name} meanwhile`, {
+        hint: 'Nothing of it was cancelled. Find out who, and run the ceremony again when they are done.',
       });
     }
-  }
-  await withSession(run, peer, async (session) => {
+    // Later releases of HashiCorp Vault want the nonce with it; the others do not look.
     const reply = await session.request('DELETE', path, { nonce }, { timeout: LOOK_TIMEOUT });
     if (reply.status >= 300) throw refusal(peer.name, `DELETE ${path}`, reply);
-    const after = await session.request('GET', path, undefined, { timeout: LOOK_TIMEOUT });
-    if (payloadOf(after)['started'] === true) {
+    if ((await look())['started'] === true) {
       throw new QuorateError('server-error', `${peer.name} still holds ${what} after it was cancelled`);
     }
+    return true;
   });
+  if (!cancelled) return;
   await run.record({
     event: 'exception',
     expected: `nothing under way on ${peer.name}`,
@@ -205,4 +106,18 @@ async function cancelOne(run: Run, one: UnderWay): Promise<void> {
     decision: own ? 'cancelled' : 'cancelled after asking',
     by: own ? 'quorate' : 'administrator',
   });
+}
+
+/**
+ * Offers to cancel what peers hold before a ceremony begins, one by one; those of earlier ceremonies too, which lie in
+ * the memory of a peer that lost the leadership in one.
+ * @returns whether all of it was cancelled. @throws QuorateError `ceremony-locked` when something new was started.
+ */
+export async function offerToCancel(run: Run): Promise<boolean> {
+  const { underWay } = await lookForOperations(run);
+  for (const one of underWay) {
+    if (!(await mayCancel(run, one))) return false;
+    await cancel(run, one, false);
+  }
+  return true;
 }
