@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Receipt } from '../../src/broker/exec/receipt.ts';
 import { renderYaml } from '../../src/document.ts';
@@ -11,6 +13,7 @@ import { at } from '../support/http.ts';
 import { makeIssuer, startGithub } from '../support/issuer.ts';
 import { MAIN } from '../support/quorate.ts';
 import { waitUntil } from '../support/wait.ts';
+import { ROOT } from '../structure/source-tree.ts';
 import { type ActionRun, readAction, runAction } from './runner.ts';
 
 const shared = sharedBroker({ engine: 'postgresql' });
@@ -242,6 +245,22 @@ describe('a job elsewhere', () => {
   });
 });
 
+describe('without quorate on the PATH', () => {
+  it('takes that of its own checkout', async () => {
+    // With what `npm test` has installed, so that nothing is fetched, and nothing of this checkout is touched.
+    const checkout = await temporaryFolder();
+    const parts = ['bin', 'ceremonies', 'dist', 'node_modules', 'package.json', 'package-lock.json', 'src'];
+    const copied = [...parts, 'rolldown.config.ts', '.setup/stamps', '.setup/node'];
+    const present = copied.filter((path) => existsSync(join(ROOT, path)));
+    await promisify(execFile)('cp', ['-a', '--parents', ...present, checkout], { cwd: ROOT });
+    const given = { ...common, role: 'read', run: 'readlink -f "$(command -v quorate)"; echo "as $PGUSER"' };
+    const { status, log } = await runAction(given, { cwd: folder, env: job, checkout });
+    expect(status, log).toBe(0);
+    expect(log).toContain(join(checkout, 'bin/quorate'));
+    expect(log).toMatch(/^as app-/m);
+  });
+});
+
 describe('hostile inputs', () => {
   const HOSTILE = [
     `$(touch pwned)\`touch pwned\`"; touch pwned; '; touch pwned; " * ~ $HOME \${{ github.token }}`,
@@ -249,7 +268,7 @@ describe('hostile inputs', () => {
     '--help',
     'x,file=/etc/passwd',
   ];
-  const inputs = Object.keys(readAction().inputs).filter((name) => name !== 'run' && name !== 'version');
+  const inputs = Object.keys(readAction().inputs).filter((name) => name !== 'run');
 
   it.each(inputs)('are one word, or refused, in %s', async (input) => {
     // In place of quorate, something that keeps the words it was given.

@@ -33,7 +33,7 @@ const actionSchema = v.strictObject({
         id: v.optional(name),
         if: v.optional(text),
         shell: v.literal('bash'),
-        env: v.record(v.pipe(v.string(), v.regex(/^[A-Z][A-Z0-9_]*$/)), v.string()),
+        env: v.optional(v.record(v.pipe(v.string(), v.regex(/^[A-Z][A-Z0-9_]*$/)), v.string()), {}),
         run: text,
       }),
     ),
@@ -63,6 +63,8 @@ export interface Job {
   readonly env: Readonly<Record<string, string>>;
   /** A folder that comes first on the PATH. */
   readonly path?: string;
+  /** Of the action. Default: this one. */
+  readonly checkout?: string;
   /** Called with the process of each step. */
   readonly onStart?: (pid: number) => void;
 }
@@ -112,7 +114,7 @@ export async function runAction(inputs: Readonly<Record<string, string>>, job: J
       ...files,
       RUNNER_TEMP: folder,
       GITHUB_ACTIONS: 'true',
-      GITHUB_ACTION_PATH: ROOT,
+      GITHUB_ACTION_PATH: job.checkout ?? ROOT,
       ...Object.fromEntries(Object.entries(step.env).map(([key, value]) => [key, evaluate(value)])),
     };
     const words = ['--noprofile', '--norc', '-eo', 'pipefail', script];
