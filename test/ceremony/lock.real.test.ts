@@ -125,7 +125,7 @@ describe('the ceremony lock', () => {
 
     const attempt = 'sys/generate-root-token/attempt';
     await callPeer(live.cluster, 0, 'POST', attempt, { token: live.rootToken, body: {} });
-    const busy = new Map([...accepted, ['idle', 'nobody is at it']]);
+    const busy = new Map([...accepted, ['under-way', 'nobody is at it']]);
     const early = await quorumCeremony({ peers, token, script, setting: { accepted: busy } });
     expect(await codeOf(early.start())).toBe('ceremony-locked');
     expect(await readLock(session)).toMatchObject({ holder });

@@ -16,6 +16,7 @@ import {
   type QuorumOptions,
   rosterOf,
 } from '../../support/quorum-ceremony.ts';
+import { leadAgain, stepDown } from '../../support/rotation-faults.ts';
 import { exists, expectClean, expectDone, planOf } from '../../support/root-token.ts';
 
 describe('root-token on three peers of OpenBao', () => {
@@ -124,6 +125,57 @@ describe('root-token on three peers of OpenBao', () => {
     expect(at(await attemptOf(live), 'progress')).toBe(0);
     await ceremony.resume([at3(0), at3(1)]);
     await expectDone(live, ceremony);
+  });
+
+  it('tells what a peer that stopped leading may still hold; the next one offers to cancel it when it leads again', async () => {
+    const first = (await leaderIndex(live.cluster)) ?? 0;
+    const name = live.cluster.peers[first]?.name ?? '';
+    const stepping = async (): Promise<string> => {
+      await stepDown(live);
+      return at3(1);
+    };
+    const ceremony = await prepare({
+      givers: [at3(0), stepping, at3(0), at3(1)],
+      // The peer that leads then may hold one of a test before.
+      people: { acceptException: () => Promise.resolve(true) },
+    });
+    await ceremony.start();
+    await expectDone(live, ceremony);
+    const notes = (await eventsOf(ceremony.folder ?? '')).flatMap((one) => (one.event === 'note' ? [one.text] : []));
+    const told = notes.find((text) => text.startsWith(`${name} stopped leading with a void attempt`));
+    expect(told).toBeDefined();
+
+    await leadAgain(live, first);
+    const nonce = String(at(await attemptOf(live), 'nonce'));
+    expect(told).toContain(nonce);
+    const unasked = await prepare();
+    expect(await codeOf(unasked.start())).toBe('preflight-failed');
+    const asked: string[] = [];
+    const next = await prepare({
+      people: { acceptException: (question) => Promise.resolve(asked.push(question) > 0) },
+    });
+    await next.start();
+    await expectDone(live, next);
+    expect(asked).toHaveLength(1);
+    expect(asked[0]).toContain(`${name} holds the generation of a root token (nonce ${nonce}, progress 1)`);
+  });
+
+  it('cancels its own attempt that comes alive before its end', async () => {
+    const first = (await leaderIndex(live.cluster)) ?? 0;
+    const stepping = async (): Promise<string> => {
+      await stepDown(live);
+      return at3(1);
+    };
+    const ceremony = await prepare({
+      script: { ...planOf(), people: [{ before: 'compare', say: 'The first leader leads again.' }] },
+      givers: [at3(0), stepping, at3(0), at3(1)],
+      people: { act: () => leadAgain(live, first).then(() => ({})), acceptException: () => Promise.resolve(true) },
+    });
+    await ceremony.start();
+    await expectDone(live, ceremony);
+    const notes = (await eventsOf(ceremony.folder ?? '')).flatMap((one) => (one.event === 'note' ? [one.text] : []));
+    expect(notes.some((text) => text.startsWith("cancelled this ceremony's own attempt"))).toBe(true);
+    expect(notes.some((text) => text.includes('stopped leading with a void attempt'))).toBe(false);
   });
 
   it('cancels the attempt when nobody gives another share, and is resumed', async () => {
