@@ -53,7 +53,29 @@ export async function scriptKeys(
   );
   const root = (script as { 'root-token'?: { pgp: NamedKey['pgp'] } })['root-token'];
   if (root !== undefined) named.push({ holder: 'root token', pgp: root.pgp });
-  return loadScriptKeys(named, folder, tools, minimumValidityDays);
+  const { keys, findings } = await loadScriptKeys(named, folder, tools, minimumValidityDays);
+  return { keys, findings: [...findings, ...exampleKeys(script)] };
+}
+
+/** What `ceremony new` writes where people have to put in their own SSH key's fingerprint. */
+const EXAMPLE_SSH = /^SHA256:A{40}/;
+
+/** Left as they are, they would be found when people sign: after the ceremony. */
+function exampleKeys(script: CommonScript): Finding[] {
+  const people = [script.administrator, ...custodiansOf(script), ...script.witnesses];
+  const names = people.flatMap((one) =>
+    one?.ssh !== undefined && EXAMPLE_SSH.test(one.ssh.fingerprint) ? [one.name] : [],
+  );
+  return names.length === 0
+    ? []
+    : [
+        {
+          code: 'ssh-key',
+          ok: false,
+          finding: `the SSH key of ${names.join(', ')} is still the example's`,
+          mend: 'Put in what `ssh-keygen -lf` prints for their public key, or leave `ssh` out.',
+        },
+      ];
 }
 
 /** The custodians of a script whose kind has them. */

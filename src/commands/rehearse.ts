@@ -1,8 +1,7 @@
-import { resolve } from 'node:path';
 import { mkdtemp, realpath } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { EXIT, QuorateError } from '../errors.ts';
 import { readText } from '../files.ts';
 import type { Context } from '../context.ts';
@@ -143,12 +142,24 @@ function lines(rehearsal: Rehearsal, milliseconds: number): string[] {
     `  look at it      less ${join(record, 'record.jsonl')}`,
     `  check it again  quorate ceremony verify ${record} \\`,
     `                    --allowed-signers ${join(directory, 'allowed_signers')}`,
-    ...(kept
-      ? [
-          '',
-          `  the cluster runs on: quorate status --config ${join(directory, 'quorate.yaml')}`,
-          `  end it with:         quorate rehearse --stop ${directory}`,
-        ]
-      : ['', '  The cluster is gone. Delete the folder when you are done with it.']),
+    ...(kept ? practiceLines(rehearsal) : ['', '  The cluster is gone. Delete the folder when you are done with it.']),
+  ];
+}
+
+/** How people go on with a cluster that runs on. */
+function practiceLines({ directory, custodians }: Rehearsal): string[] {
+  const [first] = custodians;
+  const inside = (path: string): string => `'${relative(directory, path)}'`;
+  return [
+    '',
+    `  the cluster runs on: cd ${directory} && quorate status`,
+    ...(first === undefined
+      ? []
+      : [
+          `  a custodian's share: quorate custodian decrypt ${inside(first.shareFile)} \\`,
+          `                         --gnupg-home ${inside(first.gnupgHome)} --output 1.share`,
+        ]),
+    '  practise:            quorate drill --share-file 1.share',
+    `  end it with:         quorate rehearse --stop ${directory}`,
   ];
 }

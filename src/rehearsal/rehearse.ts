@@ -20,9 +20,11 @@ import type { Peer } from '../vault/peer.ts';
 import { startCluster, type ThrowawayCluster } from './cluster.ts';
 import { createCustodians, type MadeUpCustodian, type MadeUpCustodians } from './custodians.ts';
 import { madeUpPeople } from './people.ts';
+import { preparePractice } from './practice.ts';
 import type { MadeUpSeal } from './seal.ts';
 import { type Cast, castOf, REHEARSAL_CLUSTER, rehearsalScript, unsealScriptText } from './script.ts';
 
+const ROLE_ID_FILE = 'ceremony-login.role-id';
 const SECRET_ID_FILE = 'ceremony-login.secret-id';
 const OPEN_LIMIT = 60_000;
 
@@ -95,6 +97,13 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
     });
     const rehearsal = await live(options, cast, cluster, made.people, seal);
     if (!options.keep) return rehearsal;
+    await preparePractice({
+      directory,
+      record: rehearsal.record,
+      login: cast.script['ceremony-login'],
+      roleIdFile: ROLE_ID_FILE,
+      secretIdFile: SECRET_ID_FILE,
+    });
     await made.keep();
     await cluster.keep({ gnupgHomes: made.gnupgHomes });
     return { ...rehearsal, kept: true };
@@ -133,7 +142,7 @@ async function live(
     scriptFolder: directory,
     login: async (peer) => {
       const [record] = shares.map(({ shareFile: file }) => dirname(dirname(file)));
-      const roleId = (await readText(join(record ?? directory, 'ceremony-login.role-id'))).trim();
+      const roleId = (await readText(join(record ?? directory, ROLE_ID_FILE))).trim();
       return options.login(peer, { roleId, secretIdFile: join(directory, SECRET_ID_FILE) });
     },
     accepted: new Map(),

@@ -66,6 +66,27 @@ it('keeps a cluster whose custodians can unseal with stock tools, and ends it', 
   expect(await readFile(roster, 'utf8')).toContain('threshold: 3');
   expect(await Promise.all(peers.map(sealed))).toEqual([false, false, false]);
 
+  const shares = await Promise.all(
+    custodians.map(async ({ gnupgHome, shareFile }) => {
+      const { stdout } = await run('gpg', ['--batch', '--decrypt', shareFile], {
+        env: { ...process.env, GNUPGHOME: gnupgHome },
+      });
+      return stdout.trim();
+    }),
+  );
+  expect(new Set(shares).size).toBe(5);
+
+  // Its quorate.yaml has the roster and the login that ceremonies need, and the record's own roster stays as it is.
+  await Promise.all(
+    shares
+      .slice(0, threshold)
+      .map((share, index) => writeFile(join(directory, `${index.toString()}.share`), share, { mode: 0o600 })),
+  );
+  const given = shares.slice(0, threshold).flatMap((_, index) => ['--share-file', `${index.toString()}.share`]);
+  const drill = await quorate(['drill', ...given], { cwd: directory, env: environment });
+  expect(drill.status, drill.stderr).toBe(0);
+  expect(await readFile(roster, 'utf8')).not.toBe(await readFile(join(directory, 'roster.yaml'), 'utf8'));
+
   // One peer is restarted by hand, as a person who practises would.
   const [peer] = peers;
   if (peer === undefined) throw new Error('there is no peer');
@@ -79,15 +100,6 @@ it('keeps a cluster whose custodians can unseal with stock tools, and ends it', 
   });
   try {
     await waitUntil('the peer is sealed', async () => (await sealed(peer)) === true);
-    const shares = await Promise.all(
-      custodians.map(async ({ gnupgHome, shareFile }) => {
-        const { stdout } = await run('gpg', ['--batch', '--decrypt', shareFile], {
-          env: { ...process.env, GNUPGHOME: gnupgHome },
-        });
-        return stdout.trim();
-      }),
-    );
-    expect(new Set(shares).size).toBe(5);
     for (const share of shares.slice(-threshold)) {
       await run(await baoBinary(), ['operator', 'unseal', share], {
         env: { BAO_ADDR: peer.address, BAO_CACERT: peer.caFile, HOME: folder },
