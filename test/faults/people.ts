@@ -24,6 +24,9 @@ export async function follow(
   const said = screen.slice(Math.max(0, screen.lastIndexOf('\nerror'))).replaceAll(/\s+/g, ' ');
   const recover = /quorate (recover --record \S+)/.exec(said)?.[1];
   if (recover !== undefined) return recover.split(' ');
+  // Of people who went home: the ceremony is over for good.
+  if (said.includes('another ceremony holds the lock') && said.includes('--accept lock') && last === first)
+    return [...first, '--accept', 'lock', '--reason', 'given up'];
   if (said.includes('init-reply-lost') && /wipe/.test(said)) {
     await startOver(lab.cluster);
     await rm(join(lab.desk, 'login.secret-id'), { force: true });

@@ -1,5 +1,6 @@
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { currentAttempt } from '../../src/ceremony/rotation/attempt.ts';
 import { reseal, startOver, waitForAll } from '../support/cluster.ts';
 import { attemptOf, rootAccessors } from '../support/quorum.ts';
 import { underWay } from '../support/rotation.ts';
@@ -87,7 +88,7 @@ export async function play(
       const after = await follow(lab, kind, sitting, next, first, own);
       if (after === 'over') return result('unknown', 'nothing that was printed leads any further');
       const mayStop = givesUp && sitting.code !== undefined && commands.length === 1 && after[0] !== 'recover';
-      if (mayStop && (await isUntouched(lab, kind))) {
+      if (mayStop && (await isUntouched(lab, kind, own.at(-1)))) {
         gaveUp = true;
         break;
       }
@@ -98,7 +99,15 @@ export async function play(
     const records = (await lab.records()).slice(known).filter((name) => name.includes(`-${kind}-`));
     const fresh = await lab.issued(records.at(-1) ?? '').catch(() => new Map<string, string>());
     const changed = !gaveUp && !recovered && kind !== 'unseal' && kind !== 'root-token';
-    const wrong = await disagrees(lab, judge, kind, changed ? fresh : before, changed ? before : fresh, recovered);
+    const wrong = await disagrees(
+      lab,
+      judge,
+      kind,
+      changed ? fresh : before,
+      changed ? before : fresh,
+      recovered,
+      (nonce) => isTold(lab, nonce, known, gaveUp),
+    );
     if (wrong !== undefined) return result(wrong.lost ? 'lost' : 'unknown', wrong.why);
     if (changed) lab.shares = new Map(fresh);
     by = recovered ? 'the snapshot' : await liveBy(lab, records.at(-1));
@@ -173,14 +182,29 @@ async function liveBy(lab: Lab, record: string | undefined): Promise<string | un
 }
 
 /** Nothing has begun to take effect, and nothing is under way: people may as well go home. */
-async function isUntouched(lab: Lab, kind: Kind): Promise<boolean> {
+async function isUntouched(lab: Lab, kind: Kind, record: string | undefined): Promise<boolean> {
   if (kind === 'init' || kind === 'unseal') return false;
+  // From the last call on nobody leaves before they are told which shares are live.
+  if (record !== undefined && currentAttempt(await eventsOf(join(lab.desk, record)))?.lastCallSent === true)
+    return false;
   if (await anySealed(lab)) return false;
   await lab.ready();
   const live = lab.live();
   const path = lab.seal === undefined ? 'sys/rotate/root/init' : 'sys/rotate/recovery/init';
   if ((await underWay(live, path)).length > 0) return false;
   return at(await attemptOf(live), 'started') === false && (await rootAccessors(live)).length === 1;
+}
+
+/**
+ * Whether people know of an attempt at a root token that a peer shows which leads again: quorate has said so in the end,
+ * it is of a ceremony before, or they have left it alone.
+ */
+async function isTold(lab: Lab, nonce: string, known: number, gaveUp: boolean): Promise<boolean> {
+  const texts = await Promise.all(
+    (await lab.records()).map((name) => readFile(join(lab.desk, name, 'record.jsonl'), 'utf8')),
+  );
+  const own = texts.slice(known).some((text) => text.includes(gaveUp ? nonce : `void attempt (nonce ${nonce})`));
+  return own || texts.slice(0, known).some((text) => text.includes(nonce));
 }
 
 /** What the servers and the disks say against the outcome; undefined when they agree with it. */
@@ -191,12 +215,13 @@ async function disagrees(
   live: ReadonlyMap<string, string>,
   dead: ReadonlyMap<string, string>,
   recovered: boolean,
+  told: (nonce: string) => Promise<boolean>,
 ): Promise<{ readonly lost: boolean; readonly why: string } | undefined> {
   if (kind !== 'init') {
     await attend(lab, true);
     lab.shares = new Map(live);
     if (!recovered && lab.seal === undefined) await bringBack(lab, dead);
-    const faults = recovered ? undefined : await leftovers(lab, kind);
+    const faults = recovered ? undefined : await leftovers(lab, kind, told);
     if (faults !== undefined) return { lost: false, why: faults };
   }
   const sets: ShareList[] = [lab.list(live), ...(dead.size === 0 ? [] : [lab.list(dead)])];
@@ -213,7 +238,7 @@ async function disagrees(
   return undefined;
 }
 
-async function leftovers(lab: Lab, kind: Kind): Promise<string | undefined> {
+async function leftovers(lab: Lab, kind: Kind, told: (nonce: string) => Promise<boolean>): Promise<string | undefined> {
   await waitForAll(lab.cluster, 'is unsealed', (status) => status['sealed'] === false);
   await waitUntil('a peer leads', async () => (await lab.leader()) >= 0);
   await lab.ready();
@@ -221,7 +246,9 @@ async function leftovers(lab: Lab, kind: Kind): Promise<string | undefined> {
   const path = lab.seal === undefined ? 'sys/rotate/root/init' : 'sys/rotate/recovery/init';
   const busy = await underWay(live, path);
   if (busy.length > 0) return `a rotation is still under way on ${busy.join(', ')}`;
-  if (at(await attemptOf(live), 'started') === true) return 'the generation of a root token is still under way';
+  const attempt = await attemptOf(live);
+  if (at(attempt, 'started') === true && !(await told(String(at(attempt, 'nonce')))))
+    return 'the generation of a root token is still under way';
   const roots = await rootAccessors(live);
   return roots.length === 1 ? undefined : `there are ${roots.length.toString()} root tokens after ${kind}`;
 }
