@@ -19,7 +19,7 @@ import {
   reroute,
   writeScript,
 } from '../../support/apart.ts';
-import { callPeer, initialisedCluster, leaderIndex, sharedCluster } from '../../support/cluster.ts';
+import { callPeer, initialisedCluster, leaderIndex, type LiveCluster, sharedCluster } from '../../support/cluster.ts';
 import { startCuttingProxy } from '../../support/cutting-proxy.ts';
 import { lastRecord } from '../../support/desk.ts';
 import { errorCode, quorate } from '../../support/quorate.ts';
@@ -47,12 +47,17 @@ async function together(people: readonly Custodian[], work: (person: Custodian) 
 }
 
 /** The custodian gives, and their machine is killed while it waits for the answer of the server, which has acted. */
-async function killBetween(person: Custodian, to: Invited, path: RegExp, ...args: readonly string[]): Promise<void> {
-  const proxies = await Promise.all(
-    shared().cluster.peers.map((_, index) => startCuttingProxy(shared().cluster, index)),
-  );
+async function killBetween(
+  place: Apart,
+  person: Custodian,
+  to: Invited,
+  path: RegExp,
+  ...args: readonly string[]
+): Promise<void> {
+  const { cluster } = place.live;
+  const proxies = await Promise.all(cluster.peers.map((_, index) => startCuttingProxy(cluster, index)));
   await reroute(
-    apart,
+    place,
     person,
     proxies.map(({ address }) => address),
   );
@@ -61,7 +66,7 @@ async function killBetween(person: Custodian, to: Invited, path: RegExp, ...args
   await Promise.race([struck, terminal.exit.then(() => Promise.reject(new Error(terminal.screen())))]);
   terminal.kill('SIGKILL');
   await terminal.exit;
-  await reroute(apart, person);
+  await reroute(place, person);
   await Promise.all(proxies.map((one) => one.close()));
 }
 
@@ -105,7 +110,7 @@ describe('a root token', () => {
     await expectConfined(hers, first);
 
     // The machine of the last giver dies with the encoded token on the wire.
-    await killBetween(bo, first, /generate-root-token\/update$/, '--share-file', bo.shareFile, '--ticket', his);
+    await killBetween(apart, bo, first, /generate-root-token\/update$/, '--share-file', bo.shareFile, '--ticket', his);
     await desk.waitFor('one receipt is missing', 30_000);
     const lost = await joinWith(bo, first, '--ticket', his);
     await handIn(apart, lost);
@@ -164,16 +169,7 @@ describe('a rotation of the root key', () => {
   it('goes through all its phases with nobody in the room', async () => {
     const [alice, bo, cleo] = apart.people;
     const seen = new Set<string>();
-    await writeScript(apart, 'rotate.yaml', {
-      ceremony: 'rotate-root-key',
-      shares: 3,
-      threshold: 2,
-      custodians: apart.crew.map(({ name, pgpFile, fingerprint, sshFingerprint }) => ({
-        name,
-        pgp: { file: pgpFile, fingerprint },
-        ssh: { fingerprint: sshFingerprint },
-      })),
-    });
+    await writeScript(apart, 'rotate.yaml', rotationTo(apart));
     const desk = administrate(apart, 'ceremony', 'run', 'rotate.yaml');
     const collect = await invitationTo(apart, 'collect', seen);
     const tickets = new Map([
@@ -200,12 +196,12 @@ describe('a rotation of the root key', () => {
     await desk.waitFor("Alice's receipt is for another step");
     // Counted, and the machine dies before it hears of it: the share is not given again, which would count twice.
     const ticket = ['--ticket', tickets.get(alice) ?? ''];
-    await killBetween(alice, verify, /rotate\/root\/verify$/, ...own(alice), ...ticket);
+    await killBetween(apart, alice, verify, /rotate\/root\/verify$/, ...own(alice), ...ticket);
     await handIn(apart, await ticketed(alice, verify, ...own(alice)));
     await desk.waitFor(/receipt of Alice: peer-\d: unclear/);
     await handIn(apart, await ticketed(bo, verify, ...own(bo)));
 
-    await restartAsAsked(desk);
+    await restartAsAsked(desk, shared());
     const cold = await invitationTo(apart, 'cold', seen);
     await together([alice, cleo], (person) => joinWith(person, cold, ...own(person)));
 
@@ -224,10 +220,23 @@ describe('a rotation of the root key', () => {
   });
 });
 
-async function restartAsAsked(desk: TestTerminal): Promise<void> {
+function rotationTo({ crew }: Apart): Readonly<Record<string, unknown>> {
+  return {
+    ceremony: 'rotate-root-key',
+    shares: 3,
+    threshold: 2,
+    custodians: crew.map(({ name, pgpFile, fingerprint, sshFingerprint }) => ({
+      name,
+      pgp: { file: pgpFile, fingerprint },
+      ssh: { fingerprint: sshFingerprint },
+    })),
+  };
+}
+
+async function restartAsAsked(desk: TestTerminal, { cluster }: LiveCluster): Promise<void> {
   const screen = await desk.waitFor(/Restart the server of (\S+),/, 60_000);
   const name = /Restart the server of (\S+),/.exec(screen)?.[1];
-  await shared().cluster.restart(shared().cluster.peers.findIndex((peer) => peer.name === name));
+  await cluster.restart(cluster.peers.findIndex((peer) => peer.name === name));
   desk.press('enter');
 }
 
@@ -259,9 +268,15 @@ async function expectFreshOpens(fresh: ReadonlyMap<Custodian, string>): Promise<
 }
 
 describe.skipIf(vaultBinary() === undefined)('on HashiCorp Vault', () => {
+  let live: LiveCluster;
+  let there: Apart;
+
+  beforeAll(async () => {
+    live = await initialisedCluster({ flavour: 'vault', peers: 1 });
+    there = await layApart(live);
+  });
+
   it('a root token takes no tickets: shares go there without a login', async () => {
-    const live = await initialisedCluster({ flavour: 'vault', peers: 1 });
-    const there = await layApart(live);
     const [alice, bo] = there.people;
     await writeScript(there, 'root.yaml', {
       ceremony: 'root-token',
@@ -274,5 +289,41 @@ describe.skipIf(vaultBinary() === undefined)('on HashiCorp Vault', () => {
     for (const person of [alice, bo]) await handIn(there, await joinWith(person, use));
     expect((await desk.exit).code, desk.screen()).toBe(0);
     expect(await rootAccessors(live)).toHaveLength(1);
+  });
+
+  it('a rekey goes through all its phases without a login, over lost answers', async () => {
+    const [alice, bo, cleo] = there.people;
+    const seen = new Set<string>();
+    await writeScript(there, 'rotate.yaml', rotationTo(there));
+    const desk = administrate(there, 'ceremony', 'run', 'rotate.yaml', '--accept', 'audit', '--reason', 'a test');
+    const give = async (person: Custodian, to: Invited, ...args: readonly string[]): Promise<void> =>
+      handIn(there, await joinWith(person, to, ...args));
+    const collect = await invitationTo(there, 'collect', seen);
+    await give(alice, collect);
+    // The answer that is lost here is the one with the new shares: they are read from the server's copy.
+    await killBetween(there, bo, collect, /rekey\/update$/, '--share-file', bo.shareFile);
+    await give(bo, collect);
+
+    const prove = await invitationTo(there, 'prove', seen);
+    const kept = (person: Custodian): string => join(person.home, 'new.pgp');
+    for (const person of [cleo, bo, alice]) await give(person, prove, '--keep', kept(person));
+
+    const verify = await invitationTo(there, 'verify', seen);
+    const own = (person: Custodian): readonly string[] => ['--share-file', kept(person)];
+    await give(alice, verify, ...own(alice));
+    await give(bo, verify, ...own(bo));
+
+    await restartAsAsked(desk, live);
+    const cold = await invitationTo(there, 'cold', seen);
+    for (const person of [alice, cleo]) await give(person, cold, ...own(person));
+    const retire = await invitationTo(there, 'retire', seen);
+    for (const person of [alice, bo]) await give(person, retire);
+    expect((await desk.exit).code, desk.screen()).toBe(0);
+    expectNothingOf(desk, ...live.shares);
+    const { lines: record } = await lastRecord(there.desk);
+    expect(record.find((one) => one.event === 'check' && one.code === 'live-set')).toMatchObject({
+      facts: { set: 'new', by: 'the reply' },
+    });
+    expect(record.find((one) => one.event === 'check' && one.code === 'old-shares')).toMatchObject({ ok: true });
   });
 });
