@@ -1,6 +1,7 @@
 import { relative } from 'node:path';
 import type { PeerSurvey } from '../ceremony/survey.ts';
 import { isQuorateError, EXIT } from '../errors.ts';
+import { wrapLines } from '../layout.ts';
 import { acceptOptions, apartOption, conductValues } from './ceremony-setting.ts';
 import { clusterChoice, clusterOptions, namespaceOption } from './cluster-options.ts';
 import { placeName } from './ceremony/place.ts';
@@ -70,7 +71,7 @@ export const command = defineCommand({
       'unlisted-share': values['unlisted-share'] ?? false,
     });
     let record: string | undefined;
-    let left: string | undefined;
+    let left: { readonly why: string; readonly next: string } | undefined;
     try {
       await conduct(context, {
         loaded: await loadScript(text, 'quorate unseal'),
@@ -85,7 +86,7 @@ export const command = defineCommand({
       });
     } catch (error) {
       if (!isQuorateError(error, 'sealed')) throw error;
-      left = error.hint ?? error.message;
+      left = { why: error.message, next: error.hint ?? '' };
     }
     const outer = cluster.namespace === undefined ? await surveyPeers(cluster.peers, { signal: context.signal }) : [];
     const peers = outer.map(shown);
@@ -104,14 +105,20 @@ export const command = defineCommand({
         unsealed: open,
         peers,
         ...(inner.length === 0 ? {} : { namespaces: inner }),
-        ...(left === undefined ? {} : { next: left }),
+        ...(left ?? {}),
         ...(record === undefined ? {} : { record }),
       },
       () => [
         ...(cluster.namespace === undefined ? stateLines(peers, 'state') : []),
         ...inner.flatMap((one) => stateLines(one.peers, one.name)),
         '',
-        `${cluster.namespace === undefined ? `${open.toString()} of ${peers.length.toString()} peers unsealed.` : `${cluster.namespace}: ${all.every(isOpen) ? 'unsealed' : 'sealed'}.`}${left === undefined ? '' : ` ${left}`}`,
+        ...(left === undefined
+          ? [
+              cluster.namespace === undefined
+                ? `${open.toString()} of ${peers.length.toString()} peers unsealed.`
+                : `${cluster.namespace}: ${all.every(isOpen) ? 'unsealed' : 'sealed'}.`,
+            ]
+          : [...wrapLines(left.why), ...wrapLines(left.next)]),
         ...(record === undefined ? [] : [`record  ${relative(context.cwd, record) || record}`]),
       ],
     );

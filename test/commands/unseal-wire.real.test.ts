@@ -164,6 +164,10 @@ describe('a peer that is not what it should be gets no share', () => {
     await layDesk(folder, { prod: { peers, roster: rosterOf(shares, { cluster: 'prod', threshold: 3 }) } });
     const ended = await unseal(given(0, 1, 2));
     expect(ended.status).toBe(3);
+    expect(JSON.parse(ended.stdout)).toMatchObject({
+      why: expect.stringContaining('stranger: wants 2 of 5 shares, not 3 of 5') as string,
+      next: expect.stringContaining('since stranger started, restart its server') as string,
+    });
     expect(stranger.requests).not.toContain('POST sys/unseal');
     expect((await standings(shared())).slice(0, 2)).toEqual([OPEN, OPEN]);
 

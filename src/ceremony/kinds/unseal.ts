@@ -170,6 +170,8 @@ function refuseWhatSharesCannotOpen(surveys: readonly PeerSurvey[], sealed: read
   }
 }
 
+const WANTS = 'wants ';
+
 /**
  * Shares go only to peers that want what the roster says, or, without a roster, that all want the same:
  * a sealed peer does not tell its cluster id, so n and threshold are what can be compared beforehand.
@@ -188,7 +190,7 @@ export function wantsOf(sealed: readonly SealedPeer[], roster: Run['roster']): W
   return ({ threshold, shares }) => {
     const wanted = size(threshold, shares);
     if (expected === undefined || wanted === expected) return undefined;
-    return `wants ${wanted} shares, not ${expected}: given none`;
+    return `${WANTS}${wanted} shares, not ${expected}: given none`;
   };
 }
 
@@ -214,6 +216,16 @@ function openedBySeal(peers: readonly SealedPeer[]): QuorateError {
   });
 }
 
+/**
+ * What a sealed peer says it wants is what it read when it started or last led (OpenBao 2.7.2): after a rotation of n or
+ * threshold it is wrong until a restart, also on a peer that has the new shares long since.
+ */
+function stale(left: readonly Left[]): string {
+  const odd = left.filter(({ why }) => why.startsWith(WANTS)).map(({ peer }) => peer);
+  if (odd.length === 0) return '';
+  return `If the shares were rotated since ${odd.join(', ')} started, restart ${odd.length === 1 ? 'its server' : 'their servers'} first. `;
+}
+
 function stillSealed({ cluster }: Run, left: readonly Left[], open: number, peers: number): QuorateError {
   const { namespace: inside } = cluster;
   const ours = left.filter(({ peer }) => cluster.peers.some(({ name }) => name === peer));
@@ -224,7 +236,7 @@ function stillSealed({ cluster }: Run, left: readonly Left[], open: number, peer
     inside !== undefined && left.some(({ peer }) => peer === inside)
       ? whyLeft(left)
       : `${open.toString()} of ${peers.toString()} peers are unsealed; ${whyLeft(left)}`,
-    { hint: `For the rest, when ${left.length === 1 ? 'it is' : 'they are'} ready: ${again}` },
+    { hint: `${stale(ours)}For the rest, when ${left.length === 1 ? 'it is' : 'they are'} ready: ${again}` },
   );
 }
 
