@@ -104,18 +104,27 @@ function sums(): string {
 }
 
 /**
- * What everything loads, what every command loads, what every command loads that asks a server, and what reads a
- * quorate.yaml: a chunk each, with all that it needs, because finding and reading a file of its own for each part takes
- * longer than the part itself. The rest is left as rolldown splits it. What is named first is taken first.
+ * What is loaded together, by all commands or by those that must start fast: a chunk each, with all that it needs,
+ * because finding and reading a file of its own for each part takes longer than the part itself. The rest is left as
+ * rolldown splits it. What is named first is taken first, so that nothing is drawn into a chunk that others load.
  */
 const loadedTogether = [
+  // By everything.
   { name: 'error-codes', test: /\/src\/errors\.ts$/ },
+  // By every command.
   {
     name: 'command',
-    test: /\/src\/(command-line|context|files|layout|ui\/(output|prompts)|commands\/(cluster-options|command))\.ts$/,
+    test: /\/src\/(command-line|context|files|layout|ui\/(output|prompts)|commands\/(cluster-options|command|whole-number))\.ts$/,
   },
-  { name: 'client', test: /\/src\/connect-cluster\.ts$/ },
+  // By who asks a server, and by who logs in there.
+  { name: 'client', test: /\/src\/(connect-cluster|versioned)\.ts$/ },
+  { name: 'login', test: /\/src\/(commands\/log-in|vault\/login\/(login|approle))\.ts$/ },
+  // By who reads anything by a schema, and by who reads a quorate.yaml.
+  { name: 'schema', test: /\/src\/auth\.ts$/ },
   { name: 'config', test: /\/src\/config\.ts$/ },
+  // By a node that boots: until it has sent its login, and while it waits for the reply.
+  { name: 'node', test: /\/src\/(commands\/(node\/boot|shares\/wallet)|shares\/(hand-over|home))\.ts$/ },
+  { name: 'boot', test: /\/src\/shares\/(boot|kv-store)\.ts$/ },
 ];
 
 /**

@@ -133,7 +133,14 @@ export async function createContext(
     import('./ui/output.ts'),
     import('./ui/prompts.ts'),
   ]);
-  const output = await createOutput({ format, stdout: streams.stdout, stderr: streams.stderr, env });
+  const output = await createOutput({
+    format,
+    get stdout() {
+      return streams.stdout;
+    },
+    stderr: streams.stderr,
+    env,
+  });
   const connected: Peer[] = [];
   const libraries: RemoteLibrary[] = [];
   const clusters: (readonly Peer[])[] = [];

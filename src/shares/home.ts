@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { open, unlink } from 'node:fs/promises';
+import { promises } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { isQuorateError, QuorateError } from '../errors.ts';
@@ -64,7 +64,7 @@ export async function fileKeys(home: string, wallet: string): Promise<NodeKeys> 
     });
     if (pem === undefined) return undefined;
     try {
-      return await openerFromPem(pem.exposeText());
+      return openerFromPem(pem.exposeText());
     } finally {
       pem.wipe();
     }
@@ -119,7 +119,7 @@ function readState(file: string, text: string): NodeState {
 
 /** Zeros first: on a file system that writes in place nothing is left. What a journal, SSD or snapshot keeps is not reached. */
 async function overwriteAndUnlink(file: string): Promise<void> {
-  const handle = await open(file, 'r+').catch((error: unknown) => {
+  const handle = await promises.open(file, 'r+').catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new QuorateError('file-invalid', `${file}: ${(error as NodeJS.ErrnoException).code ?? 'cannot be opened'}`);
   });
@@ -131,6 +131,6 @@ async function overwriteAndUnlink(file: string): Promise<void> {
   } finally {
     await handle.close();
   }
-  await unlink(file);
+  await promises.unlink(file);
   await syncFolder(join(file, '..'));
 }

@@ -28,8 +28,8 @@ export function colourAllowed(stream: { readonly isTTY?: boolean }, env: OutputS
 
 /** Makes the output of one command. chalk is loaded only when colour is on, ora only when a spinner turns. */
 export async function createOutput(settings: OutputSettings): Promise<Output> {
-  const { format, stdout, stderr, env } = settings;
-  const colour = colourAllowed(stderr, env) && (format !== 'table' || colourAllowed(stdout, env));
+  const { format, stderr, env } = settings;
+  const colour = colourAllowed(stderr, env) && (format !== 'table' || colourAllowed(settings.stdout, env));
   const paint = colour ? await colours() : PLAIN;
   const spinning = stderr.isTTY && env['CI'] === undefined && env['TERM'] !== 'dumb';
   const toYaml = format === 'yaml' ? (await import('../document.ts')).renderYaml : String;
@@ -42,7 +42,8 @@ export async function createOutput(settings: OutputSettings): Promise<Output> {
       say(`${paint.warn('warning')}  ${line}`);
     },
     result: (value, table) => {
-      stdout.write(render(format, value, table, toYaml));
+      // Opened by who has a result: looking at a stream opens it, which takes time.
+      settings.stdout.write(render(format, value, table, toYaml));
     },
     progress: (title, work) => (spinning ? spin(stderr, title, work) : plainProgress(say, title, work)),
   };

@@ -38,7 +38,7 @@ const rawOf = (key: string): Uint8Array => new Uint8Array(Buffer.from(key.split(
 
 describe.each(['x25519', 'p256'] as const)('encryption to a %s key', (scheme) => {
   it('opens what another implementation sealed, and the other way round', async () => {
-    const opener = await openerFromPem(pems[scheme]);
+    const opener = openerFromPem(pems[scheme]);
     // Its types want a browser's CryptoKey.
     const suite = suites[scheme] as unknown as OtherSuite;
     const recipientPublicKey = await suite.kem.deserializePublicKey(buffer(rawOf(opener.key)));
@@ -55,7 +55,7 @@ describe.each(['x25519', 'p256'] as const)('encryption to a %s key', (scheme) =>
   });
 
   it('opens nothing that was changed, or was bound to something else', async () => {
-    const opener = await openerFromPem(pems[scheme]);
+    const opener = openerFromPem(pems[scheme]);
     const sealed = await sealTo(opener.key, bytes('a share'), INFO, AAD);
     const changed = { ...sealed, ciphertext: sealed.ciphertext.map((byte, at) => (at === 0 ? byte ^ 1 : byte)) };
     for (const [what, info, aad] of [
@@ -70,14 +70,14 @@ describe.each(['x25519', 'p256'] as const)('encryption to a %s key', (scheme) =>
   });
 
   it('refuses keys that are none', async () => {
-    const { key } = await openerFromPem(pems[scheme]);
+    const { key } = openerFromPem(pems[scheme]);
     for (const wrong of [key.slice(0, -4), key.replace(scheme, 'rsa'), `${key}:`, `${scheme}:!`, '']) {
       expect(isEncryptionKey(wrong)).toBe(false);
       await expect(sealTo(wrong, bytes('x'), INFO, AAD)).rejects.toMatchObject({ code: 'key-unusable' });
     }
-    await expect(openerFromPem('no key')).rejects.toMatchObject({ code: 'key-unusable' });
+    expect(() => openerFromPem('no key')).toThrow(expect.objectContaining({ code: 'key-unusable' }));
     const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export(PKCS8).toString();
-    await expect(openerFromPem(rsa)).rejects.toMatchObject({ code: 'key-unusable' });
+    expect(() => openerFromPem(rsa)).toThrow(expect.objectContaining({ code: 'key-unusable' }));
   });
 });
 
@@ -85,7 +85,7 @@ describe('a key that does no more than its ECDH', () => {
   it('opens what was sealed to it', async () => {
     const ecdh = createECDH('prime256v1');
     const publicKey = ecdh.generateKeys();
-    const opener = await openerOfToken(publicKey, (point) =>
+    const opener = openerOfToken(publicKey, (point) =>
       Promise.resolve(new Uint8Array(ecdh.computeSecret(point))),
     );
     const sealed = await sealTo(opener.key, bytes('a share'), INFO, AAD);
@@ -93,9 +93,9 @@ describe('a key that does no more than its ECDH', () => {
     await expect(opener.open(sealed, AAD, AAD)).rejects.toMatchObject({ code: 'share-undecryptable' });
   });
 
-  it('has the public key that its point says', async () => {
+  it('has the public key that its point says', () => {
     const spki = createPublicKey(pems.p256).export({ type: 'spki', format: 'der' });
-    const opener = await openerOfToken(spki.subarray(-65), () => Promise.reject(new Error('not asked')));
-    expect(opener.key).toBe((await openerFromPem(pems.p256)).key);
+    const opener = openerOfToken(spki.subarray(-65), () => Promise.reject(new Error('not asked')));
+    expect(opener.key).toBe(openerFromPem(pems.p256).key);
   });
 });

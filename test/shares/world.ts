@@ -28,23 +28,22 @@ const PKCS8 = { type: 'pkcs8', format: 'pem' } as const;
 const signingPem = (): string => generateKeyPairSync('ed25519').privateKey.export(PKCS8).toString();
 const encryptionPem = (): string => generateKeyPairSync('x25519').privateKey.export(PKCS8).toString();
 
-const openers = new Map<string, Promise<Opener>>();
+const openers = new Map<string, Opener>();
 /** The real opener, which opens the same ciphertext only once: a property asks for it thousands of times. */
-const openerOf = (pem: string): Promise<Opener> => {
-  const opener =
-    openers.get(pem) ??
-    openerFromPem(pem).then((real) => {
-      const opened = new Map<string, Promise<Uint8Array>>();
-      return {
-        key: real.key,
-        open: async (sealed, info, aad) => {
-          const id = Buffer.concat([sealed.enc, sealed.ciphertext, info, aad]).toString('base64');
-          const plaintext = opened.get(id) ?? real.open(sealed, info, aad);
-          opened.set(id, plaintext);
-          return new Uint8Array(await plaintext);
-        },
-      };
-    });
+const openerOf = (pem: string): Opener => {
+  const known = openers.get(pem);
+  if (known !== undefined) return known;
+  const real = openerFromPem(pem);
+  const opened = new Map<string, Promise<Uint8Array>>();
+  const opener: Opener = {
+    key: real.key,
+    open: async (sealed, info, aad) => {
+      const id = Buffer.concat([sealed.enc, sealed.ciphertext, info, aad]).toString('base64');
+      const plaintext = opened.get(id) ?? real.open(sealed, info, aad);
+      opened.set(id, plaintext);
+      return new Uint8Array(await plaintext);
+    },
+  };
   openers.set(pem, opener);
   return opener;
 };
@@ -118,11 +117,11 @@ function nodeOver(name: string, disk: Disk, signer: Signer, crash: () => boolean
         await lasting(() => {
           if (!disk.keys.has(epoch)) disk.keys.set(epoch, encryptionPem());
         });
-        return (await openerOf(disk.keys.get(epoch) ?? '')).key;
+        return openerOf(disk.keys.get(epoch) ?? '').key;
       },
-      opener: async (epoch) => {
+      opener: (epoch) => {
         const key = disk.keys.get(epoch);
-        return key === undefined ? undefined : openerOf(key);
+        return Promise.resolve(key === undefined ? undefined : openerOf(key));
       },
       destroy: (epoch) =>
         lasting(() => {

@@ -1,7 +1,7 @@
 import type { Context } from '../../context.ts';
 import { QuorateError } from '../../errors.ts';
 import type { NodeDeployment } from '../../deploy/node.ts';
-import { wholeNumber } from '../shares/put.ts';
+import { wholeNumber } from '../whole-number.ts';
 import { type DescribedWallet, knownWallet, walletOptions } from '../shares/wallet.ts';
 
 /** The options of everything that is made for a wallet's nodes. */

@@ -5,7 +5,8 @@ import { tableLines } from '../../layout.ts';
 import type { Token } from '../../pkcs11/token.ts';
 import type { Paint } from '../../ui/terminal.ts';
 import { defineCommand } from '../command.ts';
-import { pinOptions, tokenOptions, withLogin } from './opening.ts';
+import { tokenOptions, withLogin } from './opening.ts';
+import { pinOptions } from './pin-options.ts';
 import { keyJson, printable, shownSlot } from './words.ts';
 
 /** `quorate hsm inspect`: the keys on a token, what each is fit for, and what is wrong with it; 5 when one is unfit. */

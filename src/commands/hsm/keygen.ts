@@ -2,7 +2,8 @@ import { QuorateError } from '../../errors.ts';
 import { parseKeyId } from '../../hsm/find-key.ts';
 import { generateKey } from '../../hsm/keygen.ts';
 import { defineCommand } from '../command.ts';
-import { pinOptions, plainWord, tokenOptions, withLogin } from './opening.ts';
+import { plainWord, tokenOptions, withLogin } from './opening.ts';
+import { pinOptions } from './pin-options.ts';
 import { keyJson } from './words.ts';
 
 const DEFAULT_BITS = { aes: '256', rsa: '3072' } as const;

@@ -8,6 +8,7 @@ import type { Token, TokenChoice } from '../../pkcs11/token.ts';
 import type { RemoteSession } from '../../pkcs11/wire.ts';
 import type { Secret } from '../../secret.ts';
 import { readCredential } from './credential.ts';
+import type { PinValues } from './pin-options.ts';
 
 export const moduleOptions = {
   module: { value: 'FILE', description: 'the PKCS#11 library of the HSM (default: QUORATE_PKCS11_MODULE)' },
@@ -19,13 +20,6 @@ export const tokenOptions = {
   token: { value: 'LABEL', description: 'the token, by its label; not needed where there is only one' },
   serial: { value: 'SERIAL', description: 'the token, by its serial number' },
   slot: { value: 'N', description: 'the token, by the number of its slot: 5 or 0x5' },
-} as const;
-
-export const pinOptions = {
-  'pin-file': { value: 'FILE', description: "the user's PIN in a file of mode 0600" },
-  'pin-fd': { value: 'N', description: 'the PIN from an open file descriptor; 0 is standard input' },
-  'pin-credential': { value: 'NAME', description: 'the PIN from a systemd credential of this unit' },
-  'last-try': { description: 'try the PIN although one more wrong one locks the token' },
 } as const;
 
 /** What a share, a token or a password in the wrong place looks like, and no label or path does. */
@@ -48,14 +42,6 @@ interface TokenValues extends ModuleValues {
   readonly token?: string;
   readonly serial?: string;
   readonly slot?: string;
-}
-
-/** What `pinOptions` give. */
-export interface PinValues {
-  readonly 'pin-file'?: string;
-  readonly 'pin-fd'?: string | undefined;
-  readonly 'pin-credential'?: string;
-  readonly 'last-try'?: boolean;
 }
 
 /** Opens the library that the options or the environment name. @throws QuorateError `usage`, and as `Pkcs11.open`. */

@@ -2,7 +2,8 @@ import { QuorateError } from '../../errors.ts';
 import { findKey, parseKeyId } from '../../hsm/find-key.ts';
 import { type Latency, tryKey } from '../../hsm/trial.ts';
 import { defineCommand } from '../command.ts';
-import { pinOptions, plainWord, tokenOptions, withLogin } from './opening.ts';
+import { plainWord, tokenOptions, withLogin } from './opening.ts';
+import { pinOptions } from './pin-options.ts';
 
 const HASHES = ['sha1', 'sha224', 'sha256', 'sha384', 'sha512'] as const;
 const DEFAULT_ROUNDS = 10;

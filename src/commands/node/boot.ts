@@ -3,11 +3,10 @@ import * as v from 'valibot';
 import type { Context } from '../../context.ts';
 import { isQuorateError, QuorateError } from '../../errors.ts';
 import { readText, writeExclusive } from '../../files.ts';
-import { type Boot, bootNode, type MissingState } from '../../shares/boot.ts';
-import { publishedSchema } from '../../shares/epochs.ts';
+import type { Boot, MissingState } from '../../shares/boot.ts';
 import { becomeProgram, findProgram, handOverBytes, memoryFolderOf } from '../../shares/hand-over.ts';
 import { defineCommand } from '../command.ts';
-import { wholeNumber } from '../shares/put.ts';
+import { wholeNumber } from '../whole-number.ts';
 import { clusterChoice } from '../cluster-options.ts';
 import {
   knownWallet,
@@ -25,7 +24,6 @@ import { givenOptions, givenWallet } from './given-wallet.ts';
 const WAIT_SECONDS = 300;
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 15_000;
-const exportSchema = v.strictObject({ statements: v.array(publishedSchema) });
 
 /** `quorate node boot WALLET`: waits, logs in, fetches, checks, acknowledges, and hands this node's shares over. */
 export const command = defineCommand({
@@ -95,6 +93,7 @@ function booting(context: Context, known: KnownWallet, values: NodeValues, missi
   let opened: OpenNode | undefined;
   const once = async (): Promise<Boot> => {
     opened ??= await openNode(context, known, values);
+    const { bootNode } = await import('../../shares/boot.ts');
     return bootNode(known.wallet, opened.node, missing);
   };
   return async () => {
@@ -197,7 +196,8 @@ async function missingState(
   } catch (error) {
     if (isQuorateError(error)) throw error;
   }
-  const result = v.safeParse(exportSchema, parsed);
+  const { publishedSchema } = await import('../../shares/epochs.ts');
+  const result = v.safeParse(v.strictObject({ statements: v.array(publishedSchema) }), parsed);
   if (!result.success) throw new QuorateError('file-invalid', `${file} is nothing that shares status --export wrote`);
   return { elsewhere: result.output.statements };
 }

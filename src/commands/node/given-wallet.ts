@@ -2,7 +2,7 @@ import type { Context } from '../../context.ts';
 import { QuorateError } from '../../errors.ts';
 import { isPinnedKey } from '../../shares/signing.ts';
 import { isWalletName } from '../../shares/statement.ts';
-import { wholeNumber } from '../shares/put.ts';
+import { wholeNumber } from '../whole-number.ts';
 import { type KnownWallet, nodeOf } from '../shares/wallet.ts';
 
 /** The options that say without a quorate.yaml what a node needs to know of its wallet. */

@@ -6,7 +6,8 @@ import { enrollNode, stateFile } from '../../shares/home.ts';
 import type { Signer } from '../../shares/signing.ts';
 import { isWalletName } from '../../shares/statement.ts';
 import { defineCommand } from '../command.ts';
-import { openToken, pinOptions, type PinValues, tokenOptions } from '../hsm/opening.ts';
+import { openToken, tokenOptions } from '../hsm/opening.ts';
+import { pinOptions, type PinValues } from '../hsm/pin-options.ts';
 import { holdSession, keepNodeToken, readNodeToken } from './token.ts';
 import { homeOf, nodeOptions } from './wallet.ts';
 

@@ -5,6 +5,7 @@ import { readBounded, readSecretDescriptor } from '../../files.ts';
 import { LARGEST_SHARE } from '../../shares/envelope.ts';
 import { stage } from '../../shares/node.ts';
 import { defineCommand } from '../command.ts';
+import { wholeNumber } from '../whole-number.ts';
 import { knownWallet, nodeOptions, openNode, walletOptions } from './wallet.ts';
 
 /** `quorate shares put WALLET`: seals this node's share of an epoch on the node, stores it, and reads it back. */
@@ -82,11 +83,4 @@ async function readShare(
   } finally {
     secret.wipe();
   }
-}
-
-/** @throws QuorateError `usage`. */
-export function wholeNumber(text: string | undefined, option: string, least = 1): number {
-  const number = Number(text);
-  if (text !== undefined && /^\d{1,10}$/.test(text) && number >= least) return number;
-  throw new QuorateError('usage', `${option} wants a whole number from ${least.toString()} on`);
 }

@@ -3,7 +3,7 @@ import { EXIT, type Exit, QuorateError } from '../../errors.ts';
 import { abandon, advance } from '../../shares/node.ts';
 import { relay, statusOf } from '../../shares/relay.ts';
 import { defineCommand } from '../command.ts';
-import { wholeNumber } from './put.ts';
+import { wholeNumber } from '../whole-number.ts';
 import { statusJson, statusLines } from './show.ts';
 import { openStores } from './stores.ts';
 import { sharedRootLines } from './topology.ts';

@@ -4,7 +4,7 @@ import type { Context } from '../../context.ts';
 import { isQuorateError, QuorateError } from '../../errors.ts';
 import { createWhole, readText } from '../../files.ts';
 import type { RemoteSession } from '../../pkcs11/wire.ts';
-import type { PinValues } from '../hsm/opening.ts';
+import type { PinValues } from '../hsm/pin-options.ts';
 
 /** Which token holds the keys of a node, in its folder; no secret. */
 const schema = v.strictObject({

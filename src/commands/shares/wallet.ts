@@ -6,7 +6,7 @@ import { QuorateError } from '../../errors.ts';
 import type { Wallet } from '../../shares/epochs.ts';
 import type { Node, NodeStore } from '../../shares/ports.ts';
 import type { Session } from '../../vault/peer.ts';
-import { pinOptions, type PinValues } from '../hsm/opening.ts';
+import { pinOptions, type PinValues } from '../hsm/pin-options.ts';
 import { logIn } from '../log-in.ts';
 import { holdSession, readNodeToken } from './token.ts';
 import { refuseSamePlace, refuseSharedRoot, type SharedRoot, sharedClusters, sharedRootLines } from './topology.ts';
@@ -178,8 +178,10 @@ export async function openStore(
   node: string,
   as: 'node' | 'operator',
 ): Promise<NodeSession & { readonly store: NodeStore }> {
+  // Loaded once the connection is under way, so that neither waits for the other.
+  const loading = new Promise((resolve) => setImmediate(resolve)).then(() => import('../../shares/kv-store.ts'));
   const opened = await openSession(context, known, node, as);
-  const { kvStore } = await import('../../shares/kv-store.ts');
+  const { kvStore } = await loading;
   const { mount } = placeOf(known, node);
   return { ...opened, store: kvStore(opened.session, mount, known.wallet.name, context.signal) };
 }

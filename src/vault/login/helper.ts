@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { isAbsolute, join } from 'node:path';
 import { type Environment, readVariable } from '../environment.ts';
 import { isQuorateError, QuorateError } from '../../errors.ts';
@@ -54,6 +53,7 @@ function unquote(quoted: string): string | undefined {
  * @throws QuorateError `program-missing`, `program-failed` (its exit status, or too much output), `cancelled`.
  */
 export async function tokenFromHelper(helper: string, env: Environment, signal?: AbortSignal): Promise<Secret> {
+  const { spawn } = await import('node:child_process');
   const child = spawn(helper, ['get'], { env: { ...env }, stdio: ['inherit', 'pipe', 'inherit'], shell: false });
   const chunks: Uint8Array[] = [];
   const stop = (): void => {
