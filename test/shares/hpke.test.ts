@@ -85,9 +85,7 @@ describe('a key that does no more than its ECDH', () => {
   it('opens what was sealed to it', async () => {
     const ecdh = createECDH('prime256v1');
     const publicKey = ecdh.generateKeys();
-    const opener = openerOfToken(publicKey, (point) =>
-      Promise.resolve(new Uint8Array(ecdh.computeSecret(point))),
-    );
+    const opener = openerOfToken(publicKey, (point) => Promise.resolve(new Uint8Array(ecdh.computeSecret(point))));
     const sealed = await sealTo(opener.key, bytes('a share'), INFO, AAD);
     expect(await opener.open(sealed, INFO, AAD)).toEqual(bytes('a share'));
     await expect(opener.open(sealed, AAD, AAD)).rejects.toMatchObject({ code: 'share-undecryptable' });
