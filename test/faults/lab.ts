@@ -38,6 +38,12 @@ export const WITNESS = 'quorate/data/witness';
 export const STATIC_SEAL =
   'seal "static" {\n  current_key_id = "one"\n  current_key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="\n}';
 
+/** How many shares there are, and how many of them open it. */
+export interface Size {
+  readonly shares: number;
+  readonly threshold: number;
+}
+
 export interface LabOptions {
   readonly peers: number;
   /** A seal of its own: the people hold recovery shares. */
@@ -167,8 +173,8 @@ export class Lab {
     };
   }
 
-  list(shares: ReadonlyMap<string, string> = this.shares): ShareList {
-    return { shares: [...shares.values()], threshold: this.threshold };
+  list(shares: ReadonlyMap<string, string> = this.shares, threshold = this.threshold): ShareList {
+    return { shares: [...shares.values()], threshold };
   }
 
   async leader(): Promise<number> {
@@ -202,9 +208,9 @@ export class Lab {
   }
 
   /** The custodians as scripts name them. */
-  custodians(): readonly unknown[] {
+  custodians(shares: number = HOLDERS.length): readonly unknown[] {
     return this.crew.people
-      .slice(0, HOLDERS.length)
+      .slice(0, shares)
       .map(({ name, pgpFile, fingerprint }) => ({ name, pgp: { file: pgpFile, fingerprint } }));
   }
 

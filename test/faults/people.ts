@@ -5,6 +5,7 @@ import { callPeer, startAll, startOver, waitForAll } from '../support/cluster.ts
 import { at } from '../support/http.ts';
 import { takeBack } from '../support/rotation-faults.ts';
 import type { Kind } from './cells.ts';
+import type { ShareList } from './judge.ts';
 import type { Lab } from './lab.ts';
 import type { Sitting } from './room.ts';
 
@@ -51,7 +52,7 @@ export async function follow(
 export async function rejoin(lab: Lab, screens: string, other: ReadonlyMap<string, string>): Promise<void> {
   const said = screens.replaceAll(/\s+/g, ' ');
   const away = lab.cluster.peers.filter(({ name }) => said.includes(`${name} is away. Its disk is as it was`));
-  if (away.length > 0) await bringBack(lab, other);
+  if (away.length > 0) await bringBack(lab, lab.list(other));
 }
 
 /** Servers that are down are started, and those that hang are restarted, where that is not forbidden. */
@@ -83,7 +84,7 @@ export async function anySealed(lab: Lab): Promise<boolean> {
 }
 
 /** Peers that went down are no part of the ceremony any more: they take the live set, the other, or join anew. */
-export async function bringBack(lab: Lab, other: ReadonlyMap<string, string>): Promise<void> {
+export async function bringBack(lab: Lab, other: ShareList): Promise<void> {
   const live = lab.live();
   for (const index of lab.cluster.peers.keys()) {
     if (lab.cluster.peers[index]?.pid !== undefined) {
@@ -91,7 +92,7 @@ export async function bringBack(lab: Lab, other: ReadonlyMap<string, string>): P
       if (at(body, 'sealed') !== true) continue;
       await lab.cluster.kill(index);
     }
-    const sets = [live, ...(other.size === 0 ? [] : [{ ...live, shares: [...other.values()] }])];
+    const sets = [live, ...(other.shares.length === 0 ? [] : [{ ...live, ...other }])];
     await takeBack(live, index, sets);
   }
 }

@@ -1,7 +1,7 @@
 import { WRITES } from '../support/torn-disk.ts';
 import { CALLS, type Cell, type Kind, peersOf } from './cells.ts';
 import { Judge } from './judge.ts';
-import { type Crew, Lab, makeCrew, STATIC_SEAL } from './lab.ts';
+import { type Crew, HOLDERS, Lab, makeCrew, type Size, STATIC_SEAL } from './lab.ts';
 import { chanceOf } from './random.ts';
 import { arm, armTear, type Strike } from './strike.ts';
 import { type Outcome, play } from './trial.ts';
@@ -19,6 +19,8 @@ export interface Job {
   readonly torn?: number;
   /** What it kept of the key of the shares was no longer right before. */
   readonly stale?: boolean;
+  /** What it rotates to, where that is not what there was. */
+  readonly size?: Size;
 }
 
 export interface Played extends Outcome {
@@ -59,20 +61,24 @@ export function killJobs(kills: number): readonly Job[] {
 /** A rotation cut short after each of its writes, and before the first; on three peers in the worst of the places. */
 export function tearJobs(trials: number): readonly Job[] {
   const all = WRITES.length;
-  const places: readonly Pick<Job, 'torn' | 'stale' | 'peers'>[] = [
+  const places: readonly Pick<Job, 'torn' | 'stale' | 'peers' | 'size'>[] = [
     ...[0, ...WRITES.map((_, index) => index + 1)].map((torn) => ({ torn, peers: 1 as const })),
     { torn: all - 2, stale: true, peers: 1 },
+    // The seal still wants as many shares as before.
+    { torn: all - 1, size: { shares: 3, threshold: 3 }, peers: 1 },
+    { torn: all - 1, size: { shares: 2, threshold: 2 }, peers: 1 },
     { torn: 2, peers: 3 },
   ];
-  return places.flatMap(({ torn = 0, stale = false, peers }) =>
+  return places.flatMap(({ torn = 0, stale = false, size, peers }) =>
     Array.from({ length: trials }, (_, trial) => ({
-      name: `killed after ${torn.toString()} of ${all.toString()} writes, ${peersText(peers)}${stale ? ', an old key kept' : ''}`,
+      name: `killed after ${torn.toString()} of ${all.toString()} writes, ${peersText(peers)}${stale ? ', an old key kept' : ''}${size === undefined ? '' : `, to ${size.threshold.toString()} of ${size.shares.toString()}`}`,
       cell: { kind: 'rotate-root-key', fault: 'leader killed' } as const,
       peers,
       trial,
       last: true,
       torn,
       stale,
+      ...(size === undefined ? {} : { size }),
     })),
   );
 }
@@ -133,11 +139,14 @@ async function playOne(labs: Labs, job: Job, seed: string): Promise<Played> {
     const hits = (request: string, number: number): boolean => {
       if (!last) return number === place;
       if (request === 'PUT sys/rotate/root/verify') verifications += 1;
-      return verifications === lab.threshold;
+      return verifications === (job.size ?? lab).threshold;
     };
     const armed = (): Strike =>
-      job.torn === undefined ? arm(lab, cell.fault, chance, hits) : armTear(lab, job.torn, job.stale);
-    const outcome = await play(lab, judge, cell, chance, armed, last ? 'stop' : undefined);
+      job.torn === undefined
+        ? arm(lab, cell.fault, chance, hits)
+        : armTear(lab, job.torn, { ...job.size, stale: job.stale === true });
+    const { size = { shares: HOLDERS.length, threshold: lab.threshold } } = job;
+    const outcome = await play(lab, judge, { ...cell, size }, chance, armed, last ? 'stop' : undefined);
     const bad = outcome.verdict === 'unknown' || outcome.verdict === 'lost';
     // After a recovery the other peers would have to join anew.
     if (bad || (outcome.by === 'the snapshot' && peers > 1)) await labs.discard(job);

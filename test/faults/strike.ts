@@ -170,7 +170,11 @@ async function stepDown(lab: Lab): Promise<void> {
  * taken back on their disks. With `stale` the server's own copy of the shares' key is of the generation before, as a
  * torn rotation that nobody settled leaves it behind.
  */
-export function armTear(lab: Lab, written: number, stale = false): Strike {
+export function armTear(
+  lab: Lab,
+  written: number,
+  { stale = false, threshold = lab.threshold }: { readonly stale?: boolean; readonly threshold?: number },
+): Strike {
   const { cluster } = lab;
   let verifications = 0;
   let before: readonly ReturnType<typeof writesOn>[] = [];
@@ -187,7 +191,7 @@ export function armTear(lab: Lab, written: number, stale = false): Strike {
     if (!changes(request)) return undefined;
     strike.calls += 1;
     if (request === 'PUT sys/rotate/root/verify') verifications += 1;
-    if (strike.request !== undefined || verifications < lab.threshold) return undefined;
+    if (strike.request !== undefined || verifications < threshold) return undefined;
     strike.request = request;
     return {
       kind: 'before-reply',

@@ -10,7 +10,7 @@ import { at } from '../support/http.ts';
 import { waitUntil } from '../support/wait.ts';
 import type { Fault, Kind, Verdict } from './cells.ts';
 import type { Judge, ShareList } from './judge.ts';
-import type { Lab } from './lab.ts';
+import type { Lab, Size } from './lab.ts';
 import type { Chance } from './random.ts';
 import { anySealed, attend, bringBack, follow, rejoin, UNSEAL } from './people.ts';
 import { type Sitting, sit } from './room.ts';
@@ -42,12 +42,12 @@ export const REPAIR_LIMIT = 300;
 export async function play(
   lab: Lab,
   judge: Judge,
-  { kind, fault }: { readonly kind: Kind; readonly fault: Fault },
+  { kind, fault, size }: { readonly kind: Kind; readonly fault: Fault; readonly size: Size },
   chance: Chance,
   armed: () => Strike,
   stop?: 'stop',
 ): Promise<Outcome> {
-  const first = await prepare(lab, kind);
+  const first = await prepare(lab, kind, size);
   const before = lab.shares;
   const known = (await lab.records()).length;
   const strike = armed();
@@ -99,12 +99,14 @@ export async function play(
     const records = (await lab.records()).slice(known).filter((name) => name.includes(`-${kind}-`));
     const fresh = await lab.issued(records.at(-1) ?? '').catch(() => new Map<string, string>());
     const changed = !gaveUp && !recovered && kind !== 'unseal' && kind !== 'root-token';
+    const old = lab.threshold;
+    if (changed) lab.threshold = size.threshold;
     const wrong = await disagrees(
       lab,
       judge,
       kind,
       changed ? fresh : before,
-      changed ? before : fresh,
+      changed ? lab.list(before, old) : lab.list(fresh, size.threshold),
       recovered,
       (nonce) => isTold(lab, nonce, known, gaveUp),
     );
@@ -123,7 +125,7 @@ export async function play(
 }
 
 /** Brings the lab to where the ceremony begins; what people then run. */
-async function prepare(lab: Lab, kind: Kind): Promise<readonly string[]> {
+async function prepare(lab: Lab, kind: Kind, size: Size): Promise<readonly string[]> {
   if (kind === 'init') {
     await startOver(lab.cluster);
     for (const file of ['roster.yaml', 'login.secret-id']) await rm(join(lab.desk, file), { force: true });
@@ -140,9 +142,7 @@ async function prepare(lab: Lab, kind: Kind): Promise<readonly string[]> {
     return ['unseal'];
   }
   const script =
-    kind === 'root-token'
-      ? planOf()
-      : { ceremony: kind, shares: 3, threshold: lab.threshold, custodians: lab.custodians() };
+    kind === 'root-token' ? planOf() : { ceremony: kind, ...size, custodians: lab.custodians(size.shares) };
   return ['ceremony', 'run', await lab.script(kind, script)];
 }
 
@@ -213,7 +213,7 @@ async function disagrees(
   judge: Judge,
   kind: Kind,
   live: ReadonlyMap<string, string>,
-  dead: ReadonlyMap<string, string>,
+  dead: ShareList,
   recovered: boolean,
   told: (nonce: string) => Promise<boolean>,
 ): Promise<{ readonly lost: boolean; readonly why: string } | undefined> {
@@ -224,7 +224,7 @@ async function disagrees(
     const faults = recovered ? undefined : await leftovers(lab, kind, told);
     if (faults !== undefined) return { lost: false, why: faults };
   }
-  const sets: ShareList[] = [lab.list(live), ...(dead.size === 0 ? [] : [lab.list(dead)])];
+  const sets: ShareList[] = [lab.list(live), ...(dead.shares.length === 0 ? [] : [dead])];
   const witnessed = kind === 'init' ? {} : { token: lab.rootToken, witness: lab.witness };
   const whole = kind === 'rotate-root-key' && !recovered;
   for (const index of lab.cluster.peers.keys()) {
