@@ -32,15 +32,28 @@ export async function createExclusive(path: string): Promise<FileHandle> {
   return handle;
 }
 
-/** Creates `path` exclusively with `data`, synced to disk. Throws as `createExclusive` does. */
-export async function writeExclusive(path: string, data: string | Uint8Array): Promise<void> {
+/**
+ * Creates `path` exclusively, has `fill` write it, and syncs it to disk. When that fails nothing is left under the name, so
+ * that it can be tried again.
+ * @throws QuorateError as `createExclusive` does, also for a disk that is full; whatever `fill` throws.
+ */
+export async function fillExclusive<T>(path: string, fill: (handle: FileHandle) => Promise<T>): Promise<T> {
   const handle = await createExclusive(path);
   try {
-    await handle.writeFile(data);
+    const result = await fill(handle);
     await handle.sync();
+    return result;
+  } catch (error) {
+    await promises.unlink(path).catch(() => undefined);
+    throw isFileFault(error) ? fileError(path, error) : error;
   } finally {
     await handle.close();
   }
+}
+
+/** Creates `path` exclusively with `data`, synced to disk. Throws as `fillExclusive` does. */
+export async function writeExclusive(path: string, data: string | Uint8Array): Promise<void> {
+  await fillExclusive(path, (handle) => handle.writeFile(data));
 }
 
 /**
@@ -221,6 +234,33 @@ function withoutNewline(bytes: Uint8Array): Uint8Array {
   return bytes.subarray(0, end);
 }
 
+/** What people can do about the most frequent things that file systems say. */
+const FAULTS: Readonly<Record<string, readonly [message: string, hint: string]>> = {
+  ENOSPC: ['the disk is full', 'Free some space, or name a place on another disk. Then run it again.'],
+  EDQUOT: ['the disk quota is used up', 'Free some space, or name a place on another disk. Then run it again.'],
+  EACCES: ['permission denied', 'Look at the owner and the mode of it, and of the folders above it.'],
+  EPERM: ['not permitted', 'Look at the owner and the mode of it, and of the folders above it.'],
+  EROFS: ['the file system is read-only', 'Name a place on another one.'],
+  EISDIR: ['a folder, not a file', 'Name the file in it.'],
+  ENAMETOOLONG: ['the name is too long', 'Name another place.'],
+  ELOOP: ['a symbolic link, or a ring of them', 'Name what it points to.'],
+  EFBIG: ['larger than files may be here', 'Look at the file size limit: ulimit -f.'],
+  EMFILE: ['too many files are open', 'Raise the limit: ulimit -n.'],
+  EIO: ['the disk does not read or write', 'Look at the log of the machine.'],
+};
+const OWN_CODES = ['ENOENT', 'ENOTDIR', 'EEXIST'];
+
+/** Whether an error is what the file system said, and no fault of quorate's. */
+export function isFileFault(error: unknown): error is NodeJS.ErrnoException {
+  const { code, syscall } = (error ?? {}) as Partial<NodeJS.ErrnoException>;
+  return (
+    error instanceof Error &&
+    typeof syscall === 'string' &&
+    code !== undefined &&
+    (Object.hasOwn(FAULTS, code) || OWN_CODES.includes(code))
+  );
+}
+
 /** A QuorateError for what the file system said; only the path and the kind of fault, never content. */
 export function fileError(path: string, error: unknown): QuorateError {
   if (error instanceof QuorateError) return error;
@@ -233,7 +273,11 @@ export function fileError(path: string, error: unknown): QuorateError {
       return new QuorateError('file-exists', `${path} exists already, and quorate overwrites nothing`, {
         hint: 'Name another file, or move that one away.',
       });
-    default:
-      return new QuorateError('file-invalid', `${path}: ${code}`);
+    default: {
+      const [message, hint] = FAULTS[code] ?? [];
+      return new QuorateError('file-invalid', `${path}: ${message === undefined ? code : `${message} (${code})`}`, {
+        ...(hint === undefined ? {} : { hint }),
+      });
+    }
   }
 }

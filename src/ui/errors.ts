@@ -1,4 +1,5 @@
 import { isQuorateError, EXIT, QuorateError } from '../errors.ts';
+import { fileError, isFileFault } from '../files.ts';
 import { colourAllowed } from './output.ts';
 import { wrapLines } from '../layout.ts';
 
@@ -14,7 +15,11 @@ interface ErrorStreams {
  * @returns the exit status.
  */
 export async function reportError(error: unknown, argv: readonly string[], streams: ErrorStreams): Promise<number> {
-  const known = isQuorateError(error) ? error : asBug(error);
+  const known = isQuorateError(error)
+    ? error
+    : isFileFault(error)
+      ? fileError(error.path ?? 'a file', error)
+      : asBug(error);
   const bold = colourAllowed(streams.stderr, streams.env) ? (await import('chalk')).default.red.bold : String;
   if (known.code === 'cancelled') {
     streams.stderr.write(`cancelled  ${known.message}\n`);
@@ -32,7 +37,7 @@ export async function reportError(error: unknown, argv: readonly string[], strea
     ];
     streams.stderr.write(`${lines.join('\n')}\n`);
   }
-  if (wantsJson(argv)) streams.stdout.write(`${JSON.stringify({ error: known }, null, 2)}\n`);
+  if (wantsJson(argv, streams.env)) streams.stdout.write(`${JSON.stringify({ error: known }, null, 2)}\n`);
   return known.exit;
 }
 
@@ -51,9 +56,11 @@ function asBug(error: unknown): QuorateError {
   });
 }
 
-function wantsJson(argv: readonly string[]): boolean {
+function wantsJson(argv: readonly string[], env: ErrorStreams['env']): boolean {
   // What follows `--` is another program's.
   const own = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
   const index = own.indexOf('--format');
-  return own.includes('--format=json') || (index !== -1 && own[index + 1] === 'json');
+  if (index !== -1) return own[index + 1] === 'json';
+  const joined = own.find((word) => word.startsWith('--format='));
+  return (joined?.slice('--format='.length) ?? env['BAO_FORMAT'] ?? env['VAULT_FORMAT']) === 'json';
 }

@@ -4,7 +4,7 @@ import { makeProof, renderProof } from '../../ceremony/proof.ts';
 import { shareText } from '../../ceremony/share.ts';
 import type { Context } from '../../context.ts';
 import { QuorateError } from '../../errors.ts';
-import { createExclusive, readBounded } from '../../files.ts';
+import { fillExclusive, readBounded } from '../../files.ts';
 import { Secret } from '../../secret.ts';
 import { defineCommand } from '../command.ts';
 import { type Opener, openShare } from './opening.ts';
@@ -95,13 +95,7 @@ async function readKeyFile(path: string): Promise<Uint8Array> {
 }
 
 async function writeShareFile(path: string, text: Secret): Promise<void> {
-  const handle = await createExclusive(path);
-  try {
-    await text.expose((bytes) => handle.writeFile(bytes));
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await fillExclusive(path, (handle) => text.expose((bytes) => handle.writeFile(bytes)));
 }
 
 /** Takes over `text`. */

@@ -8,7 +8,7 @@ import { locateRecord } from '../../ceremony/record/folder.ts';
 import { readRecord } from '../../ceremony/record/read.ts';
 import type { Context } from '../../context.ts';
 import { isQuorateError, QuorateError } from '../../errors.ts';
-import { createExclusive, readText } from '../../files.ts';
+import { fillExclusive, readText } from '../../files.ts';
 import { shownPath } from '../../layout.ts';
 import type { Session } from '../../vault/peer.ts';
 import { defineCommand } from '../command.ts';
@@ -120,16 +120,12 @@ async function issueTo(
 ): Promise<void> {
   const path = resolve(context.cwd, output);
   // Before anything is issued: a ticket that has nowhere to go would live all the same.
-  const handle = await createExclusive(path);
-  try {
+  await fillExclusive(path, async (handle) => {
     await writePolicy(session, ceremony, invitation, home);
     const wrapTtl = Math.min(ttl, WRAPPED_MINUTES * 60);
     const ticket = await issueTicket(session, { ceremony, holder, cidrs, ttl, wrapTtl });
     await handle.writeFile(renderTicket(ticket));
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  });
   const file = shownPath(context.cwd, path);
   const role = roleName(ceremony, holder);
   const bound = invitation?.step.id;
