@@ -28,11 +28,14 @@ const HOSTILE = [
 const say = (text: string): string => `{ echo '[ERROR] quorate-kms: ${text}' >&2; exit 1; }`;
 
 /**
- * What makes Node small: no compiler, for the work is little, and garbage collected whole. (--no-node-snapshot would take
- * off 8 MB more, but Node 24 then crashes once in some hundred starts of two threads.) Node would read OPENSSL_CONF,
- * which the library of an HSM may need: for Node, an empty file takes its place.
+ * What makes Node small: no compiler, for the work is little; garbage collected whole, and when the plugin rests (see
+ * src/kms/rest.ts); one thread for V8's own work. (--no-node-snapshot would take off 8 MB more, but Node 24 then crashes
+ * once in some hundred starts of two threads.) Node would read OPENSSL_CONF, which the library of an HSM may need: for
+ * Node, an empty file takes its place.
  */
-const FLAGS = '--lite-mode --gc-global --openssl-config=/dev/null --input-type=commonjs';
+const FLAGS = '--lite-mode --gc-global --expose-gc --v8-pool-size=1 --openssl-config=/dev/null --input-type=commonjs';
+/** The same for malloc: one heap for all threads, and what is large and free goes back at once. */
+const MALLOC = 'MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=32768 MALLOC_TOP_PAD_=0';
 
 /** Runs the last bytes of the file. It stands between single quotes of sh. */
 const start = (length: number): string =>
@@ -50,7 +53,7 @@ const header = (mainLength: number): string =>
       'ulimit -c 0',
       'umask 077',
       `[ -x '${NODE_MARK}' ] || ${say(`there is no Node at ${NODE_MARK}; quorate hsm plugin install puts this plugin in place`)}`,
-      'export MALLOC_ARENA_MAX=1',
+      `export ${MALLOC}`,
       `exec '${NODE_MARK}' ${FLAGS} -e '${start(mainLength)}' "$0" "$@"`,
     ].join('; '),
     '',
@@ -64,7 +67,14 @@ const withPackedAddon: Plugin = {
     return id.endsWith('pkcs11.node') ? '\0pkcs11-node' : null;
   },
   load(id) {
-    if (id === '\0packed-addon') return `import pkcs11js from 'pkcs11js'; export const loadPkcs11js = () => pkcs11js;`;
+    if (id === '\0packed-addon') {
+      return `
+        import { workerData } from 'node:worker_threads';
+        import { addonRefused } from ${JSON.stringify(join(root, 'src/kms/packed.ts'))};
+        export const loadPkcs11js = () => {
+          try { return require('pkcs11js'); } catch { throw addonRefused(workerData.addon); }
+        };`;
+    }
     if (id !== '\0pkcs11-node') return null;
     return `
       const { workerData } = require('node:worker_threads');

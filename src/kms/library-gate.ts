@@ -1,4 +1,4 @@
-import { QuorateError } from '../errors.ts';
+import { isQuorateError, QuorateError } from '../errors.ts';
 
 /** Someone who holds sessions of a library. */
 export interface Member {
@@ -18,6 +18,7 @@ export class LibraryGate {
   readonly #members = new Set<Member>();
   #inside = 0;
   #closed = false;
+  #starting: Promise<unknown> = Promise.resolve();
   #generation = 0;
 
   /** Counts how often the library was initialised again. */
@@ -44,6 +45,19 @@ export class LibraryGate {
     return () => {
       this.#inside -= 1;
     };
+  }
+
+  /**
+   * Starts the library for one after the other: it need not bear to be initialised by two threads at once, and SoftHSM
+   * does not. Once that hangs (`hsm-failed`) nobody else is kept waiting; each call then starts it where it has to.
+   */
+  startInTurn<T>(start: () => Promise<T>): Promise<T> {
+    const started = this.#starting.then(start);
+    this.#starting = started.catch((error: unknown) => {
+      if (isQuorateError(error, 'hsm-failed')) throw error;
+    });
+    this.#starting.catch(() => undefined);
+    return started;
   }
 
   /**

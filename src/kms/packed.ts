@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { QuorateError } from '../errors.ts';
 
 /** What bin/build-kms.ts puts into the one-file program: how many bytes each part has. They stand at its end, in this order. */
 export interface PartLengths {
@@ -51,4 +52,12 @@ export class PackedProgram {
       closeSync(file);
     }
   }
+}
+
+/** What a token's thread says when the addon that waits at `path` does not load. */
+export function addonRefused(path: string): QuorateError {
+  return new QuorateError(
+    'program-missing',
+    `the compiled part of quorate-kms does not load from ${dirname(path)}: where that is mounted noexec, set TMPDIR in env of the plugin stanza to another folder`,
+  );
 }

@@ -6,6 +6,7 @@ import { handshakeLine, launchOf } from './handshake.ts';
 import { privateFolder, replacesAnother, watchParent } from './lifecycle.ts';
 import { logToServer } from './log.ts';
 import type { PackedProgram } from './packed.ts';
+import { tidyAtRest } from './rest.ts';
 import { createServer } from './server.ts';
 import { titleOf } from './title.ts';
 import { threadsAlive } from './token-thread.ts';
@@ -47,6 +48,7 @@ export async function runPlugin(
     shutdown: () => void leave(),
   });
   const server = createServer(own, launch.clientCertificate, methods);
+  server.on('stream', tidyAtRest());
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(folder.socket, resolve);

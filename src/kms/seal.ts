@@ -176,7 +176,9 @@ export class Seal {
           this.#enough(all, threshold, 'decryption');
           throw new QuorateError(
             'hsm-decryption-failed',
-            `${got.toString()} tokens decrypted their parts, and these do not make the key: what the server stored was changed`,
+            got === 1
+              ? 'the token decrypted its part, and that is not the key: what the server stored was changed'
+              : `${got.toString()} tokens decrypted their parts, and these do not make the key: what the server stored was changed`,
           );
         })
         .catch((error: unknown) => {

@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { isQuorateError, QuorateError, type ErrorCode } from '../errors.ts';
 import type { WrappedShare } from './envelope.ts';
+import { tidyAtRest } from './rest.ts';
 import type { TokenSettings } from './settings.ts';
 import { SealToken } from './token.ts';
 
@@ -41,8 +42,10 @@ export function serveToken(): void {
   if (port === null) throw new QuorateError('bug', 'a token is served in a thread of its own');
   const { settings } = workerData as ThreadData;
   const token = new SealToken(settings, process.env);
+  const worked = tidyAtRest();
   port.on('message', (request: Request) => {
     port.postMessage(reply(token, request));
+    worked();
   });
 }
 

@@ -111,8 +111,9 @@ export class TokenThread implements Member {
 
   async #through<O extends Operation>(operation: O, details: Operations[O]['ask']): Promise<Operations[O]['answer']> {
     this.#refuseHanging();
-    const leave = await this.#gate.enter(this.#timeout);
-    return this.#post(operation, details, leave);
+    const post = async (): Promise<Operations[O]['answer']> =>
+      this.#post(operation, details, await this.#gate.enter(this.#timeout));
+    return operation === 'load' ? this.#gate.startInTurn(post) : post();
   }
 
   #refuseHanging(): void {

@@ -168,6 +168,20 @@ describe('the plugin with one token', () => {
     expect(await plugin.decrypt(blob)).toEqual(ROOT_KEY);
   });
 
+  it('gives back what it no longer needs when it rests', async () => {
+    const plugin = await launched(program, hsm.env, oneToken(token(0)));
+    for (let round = 0; round < 100; round += 1) await plugin.decrypt(await plugin.encrypt(ROOT_KEY));
+    const mostAndNow = async (): Promise<readonly [number, number]> => {
+      const status = await readFile(`/proc/${String(plugin.pid)}/status`, 'utf8');
+      return [Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]), Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1])];
+    };
+    await waitUntil('it holds 3 MB less than it did', async () => {
+      const [most, now] = await mostAndNow();
+      return now < most - 3_000;
+    });
+    expect(await plugin.decrypt(await plugin.encrypt(ROOT_KEY))).toEqual(ROOT_KEY);
+  });
+
   it('ends in time although its library hangs, and leaves no folder', async () => {
     const env = { ...hsm.env, ...slow.env, TMPDIR: await temporaryFolder() };
     const plugin = await launched(program, env, oneToken(token(0), { lib: slow.lib, timeout: '2' }));

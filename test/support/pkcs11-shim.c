@@ -4,6 +4,7 @@
  *   strict-iv   the same, and refuses one that is not all zeros
  *   final-try, locked   says so of the user's PIN
  *   extractable says so of every key, whatever was ordered
+ *   no-decrypt  says of every key that it may not
  */
 #include <dlfcn.h>
 #include <stddef.h>
@@ -37,8 +38,11 @@ static CK_RV token_info(CK_ULONG slot, unsigned char *info) {
 static CK_RV attributes(CK_ULONG session, CK_ULONG object, CK_ATTRIBUTE *template, CK_ULONG count) {
   CK_RV rv = ((CK_RV (*)(CK_ULONG, CK_ULONG, CK_ATTRIBUTE *, CK_ULONG))real->functions[GET_ATTRIBUTE_VALUE])(
       session, object, template, count);
-  for (CK_ULONG at = 0; rv == 0 && mode("extractable") && at < count; at++)
-    if (template[at].type == 0x162 && template[at].value != NULL) *(unsigned char *)template[at].value = 1;
+  for (CK_ULONG at = 0; rv == 0 && at < count; at++) {
+    if (template[at].value == NULL) continue;
+    if (mode("extractable") && template[at].type == 0x162) *(unsigned char *)template[at].value = 1;
+    if (mode("no-decrypt") && template[at].type == 0x105) *(unsigned char *)template[at].value = 0;
+  }
   return rv;
 }
 

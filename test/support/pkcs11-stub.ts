@@ -17,7 +17,7 @@ export async function brokenLibrary(): Promise<string> {
   return compile('pkcs11-stub');
 }
 
-export type Manner = 'own-iv' | 'strict-iv' | 'final-try' | 'locked' | 'extractable';
+export type Manner = 'own-iv' | 'strict-iv' | 'final-try' | 'locked' | 'extractable' | 'no-decrypt';
 
 /** Compiles pkcs11-shim.c: SoftHSM with the manners of other tokens, by the environment that `env` makes. */
 export async function otherToken(): Promise<{ readonly path: string; env(manner: Manner): Record<string, string> }> {
