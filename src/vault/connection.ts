@@ -8,6 +8,8 @@ import { leafFingerprint, openTls, refusal, type TlsIdentity } from './tls.ts';
 
 /** An idle connection is dropped after this, so that a request seldom meets one the server has just closed. */
 const IDLE = 15_000;
+/** As many as a process that asks for many nodes or jobs at once has use for; a command has one or two. */
+const MOST_IDLE = 32;
 
 /**
  * A request option of ours: ends a connection that is still being made. Node's own `signal` does not reach an agent,
@@ -40,7 +42,7 @@ export class PeerAgent extends Agent {
   readonly #settings: ConnectionSettings;
 
   constructor(settings: ConnectionSettings) {
-    super({ keepAlive: true, maxFreeSockets: 4, timeout: IDLE });
+    super({ keepAlive: true, maxFreeSockets: MOST_IDLE, timeout: IDLE });
     this.#settings = settings;
   }
 

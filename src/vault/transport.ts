@@ -245,6 +245,8 @@ function collect(incoming: IncomingMessage, name: string): Promise<Uint8Array> {
     });
     incoming.once('error', reject);
     incoming.once('close', () => {
+      // It comes after a whole reply too, when an error that nobody wants would be made in vain.
+      if (incoming.complete) return;
       reject(new QuorateError('server-unreachable', `${name} broke off in the middle of its reply`));
     });
     incoming.once('end', () => {

@@ -1,7 +1,8 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import type { Published, Wallet } from '../../src/shares/epochs.ts';
 import { hashOf, SHARE } from '../../src/shares/envelope.ts';
 import { type Opener, openerFromPem } from '../../src/shares/hpke.ts';
+import { advance, stage } from '../../src/shares/node.ts';
 import type { Node, NodeState } from '../../src/shares/ports.ts';
 import { type Signer, signerFromPem } from '../../src/shares/signing.ts';
 import { readStatement, type Signed } from '../../src/shares/statement.ts';
@@ -71,6 +72,23 @@ export function makeWorld(
 
 export function copyOf(disk: Disk): Disk {
   return { ...disk, envelopes: [...disk.envelopes], statements: [...disk.statements], keys: new Map(disk.keys) };
+}
+
+/** What the first of three nodes has when all have acknowledged a first epoch. */
+export async function committedDisk(): Promise<Disk> {
+  const { wallet, nodes } = makeWorld(['east', 'north', 'south'], 2);
+  const all = [...nodes.values()];
+  for (const [at, node] of all.entries()) {
+    const share = randomBytes(32);
+    await stage(wallet, node.over(), { epoch: 1, scheme: 'opaque', index: at + 1, commitment: [], share });
+  }
+  for (let round = 0; round < 3; round += 1) {
+    for (const from of all) for (const to of all) relay(from.disk, to.disk);
+    for (const node of all) await advance(wallet, node.over());
+  }
+  const [first] = all;
+  if (first === undefined) throw new Error('three nodes were asked for');
+  return first.disk;
 }
 
 /** Carries what one store knows to another, as an operator does. */
