@@ -11,7 +11,7 @@ export interface PeerSurvey {
   readonly health?: Health;
   readonly leader?: Leader;
   /** For `unreachable`. */
-  readonly fault?: { readonly code: ErrorCode; readonly message: string };
+  readonly fault?: { readonly code: ErrorCode; readonly message: string; readonly hint?: string };
 }
 
 /** Asks every peer at once for its seal, health and leader; never throws for a peer's fault. */
@@ -37,7 +37,8 @@ export async function surveyPeer(peer: Peer, options: CallOptions = {}): Promise
     const seal = error.code === 'sealed' ? await sealOf(peer, options) : undefined;
     if (seal !== undefined) return { peer, state: 'sealed', seal };
     // In a migration of its seal a server may refuse even the question for it (OpenBao 2.7.2).
-    return { peer, state: 'unreachable', fault: { code: error.code, message: error.message } };
+    const { code, message, hint } = error;
+    return { peer, state: 'unreachable', fault: { code, message, ...(hint === undefined ? {} : { hint }) } };
   }
 }
 

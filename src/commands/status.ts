@@ -1,6 +1,7 @@
-import { EXIT } from '../errors.ts';
+import { ERROR_CODES, EXIT, QuorateError } from '../errors.ts';
 import { clockSkew, type PeerSurvey, surveyPeers } from '../ceremony/survey.ts';
-import { tableLines } from '../layout.ts';
+import { named } from '../ceremony/unseal/target.ts';
+import { tableLines, wrapLines } from '../layout.ts';
 import { clusterChoice, clusterOptions, namespaceOption } from './cluster-options.ts';
 import { defineCommand } from './command.ts';
 import { namespaceSurveys } from './namespace-surveys.ts';
@@ -16,6 +17,7 @@ export const command = defineCommand({
     const cluster = await context.cluster(clusterChoice(values));
     const { name, peers, config, namespace } = cluster;
     const surveys = await surveyPeers(peers, { signal: context.signal });
+    refuseMisuse(surveys);
     const listed = (config?.namespaces ?? []).map(({ path }) => path);
     const wanted = namespace === undefined || listed.includes(namespace) ? listed : [...listed, namespace];
     const inner = await namespaceSurveys(context, cluster, wanted);
@@ -34,7 +36,7 @@ export const command = defineCommand({
         progressWord(survey),
         survey.seal?.type ?? '',
         survey.seal === undefined ? '' : `${survey.seal.flavour} ${survey.seal.version}`,
-        survey.fault?.message ?? survey.peer.address,
+        survey.peer.address,
       ]);
       const innerRows = inner.flatMap((one) =>
         one.surveys.map((survey) => [
@@ -47,6 +49,7 @@ export const command = defineCommand({
       );
       return [
         ...tableLines(rows, ['peer', 'state', 'progress', 'seal', 'version', 'address']),
+        ...faultLines(surveys),
         ...(innerRows.length === 0
           ? []
           : ['', ...tableLines(innerRows, ['namespace', 'peer', 'state', 'progress', ''])]),
@@ -57,6 +60,27 @@ export const command = defineCommand({
     return ready ? EXIT.done : EXIT.sealed;
   },
 });
+
+/** A file that is not there, say, is no state of a server's. @throws QuorateError what all peers have in common. */
+function refuseMisuse(surveys: readonly PeerSurvey[]): void {
+  const [first] = surveys;
+  const fault = first?.fault;
+  if (fault === undefined || ERROR_CODES[fault.code] !== EXIT.usage) return;
+  if (surveys.some((one) => one.fault?.code !== fault.code)) return;
+  throw new QuorateError(fault.code, fault.message, fault.hint === undefined ? {} : { hint: fault.hint });
+}
+
+/** Why peers gave no answer, and what to do: equal advice once. */
+function faultLines(surveys: readonly PeerSurvey[]): string[] {
+  const faults = surveys.flatMap(({ peer, fault }) => (fault === undefined ? [] : [{ peer, fault }]));
+  if (faults.length === 0) return [];
+  const hints = new Set(faults.flatMap(({ fault }) => fault.hint ?? []));
+  return [
+    '',
+    ...faults.flatMap(({ peer, fault }) => wrapLines(named(peer.name, fault.message))),
+    ...[...hints].flatMap((hint) => wrapLines(hint, 80, '  ')),
+  ];
+}
 
 function progressWord({ seal }: PeerSurvey): string {
   return seal === undefined

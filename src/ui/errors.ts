@@ -26,7 +26,11 @@ export async function reportError(error: unknown, argv: readonly string[], strea
   } else {
     const lines = [
       ...hanging(bold('error'), 'error', `${known.code}: ${known.message}`),
-      ...known.faults.flatMap(({ line, column, message }) =>
+      // A single one is the message already.
+      ...(known.faults.length === 1 && known.message.endsWith(known.faults[0]?.message ?? '-')
+        ? []
+        : known.faults
+      ).flatMap(({ line, column, message }) =>
         wrapLines(
           `${line === undefined ? '' : `line ${line.toString()}, column ${(column ?? 1).toString()}: `}${message}`,
           78,

@@ -122,5 +122,10 @@ export function failure(name: string, method: Method, path: string, reply: Refus
   if (status === 503 && errors.some((line) => line.includes('sealed'))) {
     return new QuorateError('sealed', `${name} cannot answer ${asked}${said}`, { hint: 'Unseal it first.' });
   }
-  return new QuorateError('server-error', `${name} answered ${asked} with status ${status.toString()}${said}`);
+  return new QuorateError('server-error', `${name} answered ${asked} with status ${status.toString()}${said}`, {
+    // Servers say why, except for what is not there (404): a proxy does not, nor a TLS port that is spoken to in clear.
+    ...(errors.length === 0 && status !== 404
+      ? { hint: 'No OpenBao or HashiCorp Vault says no like that. Is it https there, and is there a proxy in between?' }
+      : {}),
+  });
 }
