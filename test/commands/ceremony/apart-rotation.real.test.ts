@@ -16,17 +16,14 @@ import {
   joinWith,
   layApart,
   receiptOf,
-  reroute,
   writeScript,
 } from '../../support/apart.ts';
-import { callPeer, initialisedCluster, leaderIndex, type LiveCluster, sharedCluster } from '../../support/cluster.ts';
-import { startCuttingProxy } from '../../support/cutting-proxy.ts';
+import { killBetween, restartAsAsked, rotationTo } from '../../support/apart-rotation.ts';
+import { callPeer, leaderIndex, sharedCluster } from '../../support/cluster.ts';
 import { lastRecord } from '../../support/desk.ts';
 import { errorCode, quorate } from '../../support/quorate.ts';
 import { rootAccessors } from '../../support/quorum.ts';
-import type { TestTerminal } from '../../support/terminal.ts';
 import { ticketFor } from '../../support/tickets.ts';
-import { vaultBinary } from '../../support/vault-binary.ts';
 
 /** Operations that want a login: custodians apart have tickets, and their machines are killed at the worst moments. */
 
@@ -44,30 +41,6 @@ async function lines(): Promise<Awaited<ReturnType<typeof lastRecord>>['lines']>
 /** They join at the same time, and hand in their receipts. */
 async function together(people: readonly Custodian[], work: (person: Custodian) => Promise<string>): Promise<void> {
   await Promise.all(people.map(async (person) => handIn(apart, await work(person))));
-}
-
-/** The custodian gives, and their machine is killed while it waits for the answer of the server, which has acted. */
-async function killBetween(
-  place: Apart,
-  person: Custodian,
-  to: Invited,
-  path: RegExp,
-  ...args: readonly string[]
-): Promise<void> {
-  const { cluster } = place.live;
-  const proxies = await Promise.all(cluster.peers.map((_, index) => startCuttingProxy(cluster, index)));
-  await reroute(
-    place,
-    person,
-    proxies.map(({ address }) => address),
-  );
-  const struck = Promise.race(proxies.map((one) => one.cut({ method: 'PUT', path, fault: { kind: 'freeze' } })));
-  const terminal = joins(person, to.file, '--words', to.words, ...args);
-  await Promise.race([struck, terminal.exit.then(() => Promise.reject(new Error(terminal.screen())))]);
-  terminal.kill('SIGKILL');
-  await terminal.exit;
-  await reroute(place, person);
-  await Promise.all(proxies.map((one) => one.close()));
 }
 
 describe('a root token', () => {
@@ -220,26 +193,6 @@ describe('a rotation of the root key', () => {
   });
 });
 
-function rotationTo({ crew }: Apart): Readonly<Record<string, unknown>> {
-  return {
-    ceremony: 'rotate-root-key',
-    shares: 3,
-    threshold: 2,
-    custodians: crew.map(({ name, pgpFile, fingerprint, sshFingerprint }) => ({
-      name,
-      pgp: { file: pgpFile, fingerprint },
-      ssh: { fingerprint: sshFingerprint },
-    })),
-  };
-}
-
-async function restartAsAsked(desk: TestTerminal, { cluster }: LiveCluster): Promise<void> {
-  const screen = await desk.waitFor(/Restart the server of (\S+),/, 60_000);
-  const name = /Restart the server of (\S+),/.exec(screen)?.[1];
-  await cluster.restart(cluster.peers.findIndex((peer) => peer.name === name));
-  desk.press('enter');
-}
-
 /** Each receipt beside the record is one that stock tools find signed. */
 async function expectSigned(): Promise<void> {
   const { folder } = await lastRecord(apart.desk);
@@ -266,64 +219,3 @@ async function expectFreshOpens(fresh: ReadonlyMap<Custodian, string>): Promise<
   expect(await readFile(join(apart.desk, 'prod.roster.yaml'), 'utf8')).toContain('generation: 2');
   expect(await receiptOf(alice, (await invitationTo(apart, 'retire')).invitation)).toBeDefined();
 }
-
-describe.skipIf(vaultBinary() === undefined)('on HashiCorp Vault', () => {
-  let live: LiveCluster;
-  let there: Apart;
-
-  beforeAll(async () => {
-    live = await initialisedCluster({ flavour: 'vault', peers: 1 });
-    there = await layApart(live);
-  });
-
-  it('a root token takes no tickets: shares go there without a login', async () => {
-    const [alice, bo] = there.people;
-    await writeScript(there, 'root.yaml', {
-      ceremony: 'root-token',
-      plan: [
-        { action: 'write', path: 'sys/policies/acl/made', data: { policy: 'path "x" { capabilities = ["read"] }' } },
-      ],
-    });
-    const desk = administrate(there, 'root-token', 'root.yaml');
-    const use = await invitationTo(there, 'use');
-    for (const person of [alice, bo]) await handIn(there, await joinWith(person, use));
-    expect((await desk.exit).code, desk.screen()).toBe(0);
-    expect(await rootAccessors(live)).toHaveLength(1);
-  });
-
-  it('a rekey goes through all its phases without a login, over lost answers', async () => {
-    const [alice, bo, cleo] = there.people;
-    const seen = new Set<string>();
-    await writeScript(there, 'rotate.yaml', rotationTo(there));
-    const desk = administrate(there, 'ceremony', 'run', 'rotate.yaml', '--accept', 'audit', '--reason', 'a test');
-    const give = async (person: Custodian, to: Invited, ...args: readonly string[]): Promise<void> =>
-      handIn(there, await joinWith(person, to, ...args));
-    const collect = await invitationTo(there, 'collect', seen);
-    await give(alice, collect);
-    // The answer that is lost here is the one with the new shares: they are read from the server's copy.
-    await killBetween(there, bo, collect, /rekey\/update$/, '--share-file', bo.shareFile);
-    await give(bo, collect);
-
-    const prove = await invitationTo(there, 'prove', seen);
-    const kept = (person: Custodian): string => join(person.home, 'new.pgp');
-    for (const person of [cleo, bo, alice]) await give(person, prove, '--keep', kept(person));
-
-    const verify = await invitationTo(there, 'verify', seen);
-    const own = (person: Custodian): readonly string[] => ['--share-file', kept(person)];
-    await give(alice, verify, ...own(alice));
-    await give(bo, verify, ...own(bo));
-
-    await restartAsAsked(desk, live);
-    const cold = await invitationTo(there, 'cold', seen);
-    for (const person of [alice, cleo]) await give(person, cold, ...own(person));
-    const retire = await invitationTo(there, 'retire', seen);
-    for (const person of [alice, bo]) await give(person, retire);
-    expect((await desk.exit).code, desk.screen()).toBe(0);
-    expectNothingOf(desk, ...live.shares);
-    const { lines: record } = await lastRecord(there.desk);
-    expect(record.find((one) => one.event === 'check' && one.code === 'live-set')).toMatchObject({
-      facts: { set: 'new', by: 'the reply' },
-    });
-    expect(record.find((one) => one.event === 'check' && one.code === 'old-shares')).toMatchObject({ ok: true });
-  });
-});
