@@ -177,5 +177,6 @@ class Room {
 
 /** From the last question on, in one line. */
 function lastQuestion(screen: string): string {
-  return screen.slice(screen.lastIndexOf('\n? ')).replaceAll(/\s+/g, ' ');
+  const lines = `\n${screen}`;
+  return lines.slice(lines.lastIndexOf('\n? ')).replaceAll(/\s+/g, ' ');
 }
