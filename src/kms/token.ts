@@ -14,6 +14,16 @@ const TRANSIENT = new Set([
   ...['hsm-session-lost', 'hsm-token-missing', 'hsm-failed', 'hsm-key-missing', 'hsm-decryption-failed'],
 ]);
 
+/** A library that other processes start at the same moment may refuse once. */
+function started(path: string): Pkcs11Library {
+  try {
+    return openLibrary(path);
+  } catch (error) {
+    if (!isQuorateError(error, 'hsm-library-invalid')) throw error;
+    return openLibrary(path);
+  }
+}
+
 interface Opened {
   readonly session: Session;
   readonly serial: string;
@@ -42,7 +52,7 @@ export class SealToken {
 
   /** Loads and initialises the library, no more. @throws QuorateError `hsm-library-invalid`. */
   load(): void {
-    this.#library ??= openLibrary(this.#settings.lib);
+    this.#library ??= started(this.#settings.lib);
   }
 
   /** Has the token encrypt its part of a data key, with a key that has been seen to decrypt. */

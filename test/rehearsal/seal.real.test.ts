@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../support/cluster.ts';
@@ -30,6 +30,29 @@ it('rehearses a seal of 2 of 3 HSMs, one of which breaks, and leaves nothing run
     const pin = await readFile(join(directory, 'hsm', name), 'utf8');
     for (const text of [log, ended.stdout, ended.stderr]) expect(text).not.toContain(pin);
   }
+});
+
+it('rehearses a seal of one HSM, by a script of fewer people', async () => {
+  const folder = await temporaryFolder();
+  const template = await readFile(join(import.meta.dirname, '../../ceremonies/init.yaml'), 'utf8');
+  const script = template
+    .replace(/^shares: 5/m, 'shares: 2')
+    .replace(/^threshold: 3/m, 'threshold: 2')
+    .replace(/^ {2}- name: Chris[^]*?(?=^witnesses:)/m, '');
+  await writeFile(join(folder, 'init.yaml'), script);
+  const directory = join(folder, 'rehearsal');
+  const ended = await quorate(
+    ['rehearse', 'init.yaml', '--seal', 'pkcs11', '--directory', directory, '--format', 'json'],
+    { cwd: folder, env: { QUORATE_BAO: await baoBinary() } },
+  );
+  expect(ended.status, ended.stderr).toBe(0);
+  expect(JSON.parse(ended.stdout)).toMatchObject({ verified: true, shares: 2, threshold: 2 });
+  expect(ended.stderr).toContain('the HSM opens them, and nobody gives a share');
+  for (const peer of ['peer-1', 'peer-2', 'peer-3']) {
+    const log = await readFile(join(directory, peer, 'server.log'), 'utf8');
+    expect(log).toContain('configured: 1 of hsm-a/seal');
+  }
+  await waitUntil('nothing runs any more', () => processesNaming(directory).length === 0);
 });
 
 it('knows no other seals', async () => {

@@ -180,6 +180,25 @@ describe('migrate-seal on three peers', () => {
     await waitForVoters(live);
   });
 
+  it('needs no ceremony for a threshold and a token more: a new stanza and a restart, peer by peer, the leader last', async () => {
+    const first = await leader(live);
+    for (const index of [0, 1, 2].sort((a, b) => Number(a === first) - Number(b === first))) {
+      await writeSeal(live, index, hsmSeal(severalTokens(hsms, 2)));
+      await live.cluster.kill(index, 'SIGTERM');
+      await live.cluster.start(index).catch(() => live.cluster.start(index));
+      await waitForAll(live.cluster, 'is open', (one) => one['sealed'] === false && one['type'] === HSM);
+      await waitForVoters(live);
+    }
+    const { logFile = '' } = live.cluster.peers[await leader(live)] ?? {};
+    // The new leader had the new stanza when it took over, and has encrypted anew what the old tokens had.
+    await waitUntil('what is stored is encrypted by all three', async () =>
+      /configured: 2 of hsm-a\/seal, hsm-b\/seal, hsm-c\/seal[^]*starting raft active node[^]*upgrading stored keys[^]*post-unseal setup complete/.test(
+        await readFile(logFile, 'utf8'),
+      ),
+    );
+    stanzas = () => hsmSeal(severalTokens(hsms, 2, { disabled: 'true' }));
+  });
+
   it('goes back to shares', async () => {
     const ceremony = await prepare(HSM, 'shamir');
     await ceremony.start();
