@@ -3,18 +3,35 @@ import { guardProcess } from './process-guard.ts';
 
 const { signal, refusal, takeSignals } = guardProcess(process);
 
+/** Whether something that was to be said could not be written. */
+let unsaid = false;
+
 /** Opens a stream when it is first used, which takes time, and keeps it. */
-function openedOnce(open: () => NodeJS.WriteStream): () => NodeJS.WriteStream {
+function openedOnce(open: () => NodeJS.WriteStream, failed: (error: Error) => void): () => NodeJS.WriteStream {
   let stream: NodeJS.WriteStream | undefined;
   // Who reads may leave early (`quorate help | head`): what is left to say is then said to nobody.
   return () =>
     (stream ??= open().on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
+      if (error.code === 'EPIPE' || unsaid) return;
+      unsaid = true;
+      process.exitCode ||= 1;
+      failed(error);
     }));
 }
 
-const stdout = openedOnce(() => process.stdout);
-const stderr = openedOnce(() => process.stderr);
+const stderr = openedOnce(
+  () => process.stderr,
+  () => undefined,
+);
+const stdout = openedOnce(
+  () => process.stdout,
+  (error) => {
+    void import('./files.ts').then(({ fileError }) => {
+      const { code, message, hint } = fileError('standard output', error);
+      stderr().write(`error  ${code}: ${message}\n${hint === undefined ? '' : `hint   ${hint}\n`}`);
+    });
+  },
+);
 if (refusal !== undefined) {
   stderr().write(`error  environment-hostile: ${refusal}\nhint   Start quorate by its launcher, bin/quorate.\n`);
   process.exitCode = 1;
@@ -35,6 +52,6 @@ if (refusal !== undefined) {
     signal,
     takeSignals,
   }).then((exit) => {
-    process.exitCode = exit;
+    process.exitCode = exit === 0 && unsaid ? 1 : exit;
   });
 }

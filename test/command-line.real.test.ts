@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
@@ -17,6 +18,21 @@ async function quorate(...args: readonly string[]): Promise<{ status: number | n
 }
 
 describe('the command line', () => {
+  it('names a full disk behind standard output, and does not say that all is well', async () => {
+    const full = await open('/dev/full', 'w');
+    try {
+      const child = spawn(process.execPath, [MAIN, 'ceremony', 'list'], { stdio: ['ignore', full.fd, 'pipe'] });
+      const [err, [status]] = await Promise.all([
+        text(child.stderr ?? []),
+        once(child, 'close') as Promise<[number | null]>,
+      ]);
+      expect({ status, err }).toEqual({ status: 1, err: expect.stringMatching(/^error {2}file-invalid: /) as string });
+      expect(err).not.toContain(' at ');
+    } finally {
+      await full.close();
+    }
+  });
+
   it.each([
     { words: ['help', 'ceremony', 'run'], shown: 'Usage: quorate ceremony run ' },
     { words: ['ceremony', 'run', '--help'], shown: 'Usage: quorate ceremony run ' },
@@ -54,7 +70,10 @@ describe('the command line', () => {
   it('ends quietly when nobody reads on', async () => {
     const child = spawn(process.execPath, [MAIN, 'help'], { stdio: ['ignore', 'pipe', 'pipe'] });
     child.stdout.destroy();
-    const [err, [status]] = await Promise.all([text(child.stderr), once(child, 'close') as Promise<[number | null]>]);
+    const [err, [status]] = await Promise.all([
+      text(child.stderr ?? []),
+      once(child, 'close') as Promise<[number | null]>,
+    ]);
     expect({ status, err }).toEqual({ status: 0, err: '' });
   });
 });
