@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 
@@ -23,7 +24,7 @@ describe('the command line', () => {
     try {
       const child = spawn(process.execPath, [MAIN, 'ceremony', 'list'], { stdio: ['ignore', full.fd, 'pipe'] });
       const [err, [status]] = await Promise.all([
-        text(child.stderr ?? []),
+        text(child.stderr as Readable),
         once(child, 'close') as Promise<[number | null]>,
       ]);
       expect({ status, err }).toEqual({ status: 1, err: expect.stringMatching(/^error {2}file-invalid: /) as string });
@@ -70,10 +71,7 @@ describe('the command line', () => {
   it('ends quietly when nobody reads on', async () => {
     const child = spawn(process.execPath, [MAIN, 'help'], { stdio: ['ignore', 'pipe', 'pipe'] });
     child.stdout.destroy();
-    const [err, [status]] = await Promise.all([
-      text(child.stderr ?? []),
-      once(child, 'close') as Promise<[number | null]>,
-    ]);
+    const [err, [status]] = await Promise.all([text(child.stderr), once(child, 'close') as Promise<[number | null]>]);
     expect({ status, err }).toEqual({ status: 0, err: '' });
   });
 });
