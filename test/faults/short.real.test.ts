@@ -8,9 +8,7 @@ const SEED = 'short';
 
 it('leaves no cluster lost or unknown, whichever ceremony is struck by whichever fault', async () => {
   // Those of three peers first: they take longest.
-  // Not of three peers: a root token, whose attempt a peer that leads again may still hold in a later trial.
-  const short = cellsOf(undefined).filter(({ kind, fault }) => kind !== 'root-token' || peersOf(fault) === 1);
-  const cells = [...short].sort((one, other) => peersOf(other.fault) - peersOf(one.fault));
+  const cells = [...cellsOf(undefined)].sort((one, other) => peersOf(other.fault) - peersOf(one.fault));
   // Torn at every place that takes a repair; the kills at random moments are for the long run.
   const torn = tearJobs(1).filter(({ torn: writes, size }) => writes !== 0 && writes !== 5 && size?.threshold !== 3);
   const jobs = [...cellJobs(cells, 1), ...torn];
