@@ -10,15 +10,15 @@ export const command = defineCommand({
   arguments: [{ name: 'SCRIPT', optional: true, description: 'a reviewed script; without one, --from and --to' }],
   options: {
     'from': { value: 'TYPE', description: 'the seal of now, as quorate status tells it, such as shamir' },
-    'to': { value: 'TYPE', description: 'the new seal, as its stanza is called, such as pkcs11' },
+    'to': { value: 'TYPE', description: 'the new seal, as its stanza is called, such as quorate-kms' },
     'stanza': { value: 'FILE', description: 'the new seal stanza, to be printed when it is wanted; no secrets in it' },
     'old-stanza': { value: 'FILE', description: 'the present seal stanza, likewise' },
     ...quorumOptions,
   },
   examples: [
     { command: 'quorate migrate-seal ceremonies/migrate-seal.yaml', text: 'from a reviewed script' },
-    { command: 'quorate migrate-seal --from shamir --to pkcs11 --stanza seal.hcl', text: 'from shares to an HSM' },
-    { command: 'quorate migrate-seal --from pkcs11 --to shamir', text: 'and back' },
+    { command: 'quorate migrate-seal --from shamir --to quorate-kms --stanza seal.hcl', text: 'from shares to an HSM' },
+    { command: 'quorate migrate-seal --from quorate-kms --to shamir', text: 'and back' },
   ],
   async run(context, values, [file]) {
     const { from, to } = values;

@@ -15,7 +15,7 @@ export const shareOptions = {
   'share-file': {
     value: 'FILE',
     repeat: true,
-    description: 'a share in a 0600 file, or as the PGP message that was issued',
+    description: 'a share in a 0600 file, or as the PGP message that was issued; once for each',
   },
   'share-fd': { value: 'N', repeat: true, description: 'the same from an open file descriptor; 0 is standard input' },
 } as const;

@@ -4,18 +4,18 @@ import { writeExclusive } from '../../files.ts';
 import { defineCommand } from '../command.ts';
 
 export const command = defineCommand({
-  arguments: [{ name: 'RECORD', description: "The ceremony's folder, or its record.jsonl." }],
+  arguments: [{ name: 'RECORD', description: "the ceremony's folder, or its record.jsonl" }],
   options: {
     output: {
       value: 'FILE',
       short: 'o',
-      description: 'Where to write the page; without it, it goes to standard output.',
+      description: 'where to write the page; without it, it goes to standard output',
     },
   },
   examples: [
     {
       command: 'quorate ceremony report records/2027-01-12-unseal-19fe --output unseal.html',
-      text: 'One HTML page for people, to read anywhere and to print',
+      text: 'one HTML page for people, to read anywhere and to print',
     },
   ],
   async run({ cwd, output }, values, [record]) {

@@ -3,6 +3,7 @@ import type { SshKeygen } from '../../programs/ssh-keygen.ts';
 import type { Context } from '../../context.ts';
 import type { Signed } from '../../ceremony/record/signatures.ts';
 import { QuorateError } from '../../errors.ts';
+import { wrapLines } from '../../layout.ts';
 import { defineCommand } from '../command.ts';
 
 export interface SignValues {
@@ -28,7 +29,7 @@ export async function sign(
   const place = await locateRecord(resolve(cwd, values.record));
   const { head, lines } = await readSoundRecord(place.record);
   output.say(`${place.record}: ${lines.length.toString()} events, head ${head}`);
-  output.say(digestWords(head).join(' '));
+  for (const line of wrapLines(digestWords(head).join(' '), 80, '  ')) output.say(line);
   output.say('Compare these with what was read aloud before you unlock or touch your key.');
   const signed = await signRecord({
     place,
@@ -47,24 +48,24 @@ export async function sign(
 }
 
 export const command = defineCommand({
-  arguments: [{ name: 'RECORD', description: "The ceremony's folder, or its record.jsonl." }],
+  arguments: [{ name: 'RECORD', description: "the ceremony's folder, or its record.jsonl" }],
   options: {
-    key: { value: 'FILE', description: 'Your SSH key: a private key, or the public half of one in ssh-agent.' },
-    as: { value: 'NAME', description: 'Your name, as the record has it.' },
+    key: { value: 'FILE', description: 'your SSH key: a private key, or the public half of one in ssh-agent' },
+    as: { value: 'NAME', description: 'your name, as the record has it' },
     disagree: {
       value: 'REASON',
-      description: 'Sign a statement that you do not agree, and why, in place of the record.',
+      description: 'sign a statement that you do not agree, and why, in place of the record',
     },
   },
   examples: [
     {
       command: 'quorate ceremony sign records/2027-01-12-unseal-19fe --key ~/.ssh/id_ed25519.pub --as "Dana Example"',
-      text: 'Sign with a key that ssh-agent holds',
+      text: 'sign with a key that ssh-agent holds',
     },
     {
       command:
         'quorate ceremony sign records/2027-01-12-unseal-19fe --key ~/.ssh/id_ed25519 --as "Dana Example" --disagree "bag 0417 was open"',
-      text: 'Put on record that you do not agree',
+      text: 'put on record that you do not agree',
     },
   ],
   async run(context, { key, as, disagree }, [record]) {

@@ -6,6 +6,7 @@ import type { Role } from '../../ceremony/record/participants.ts';
 import type { Verification } from '../../ceremony/record/verify.ts';
 import type { Paint } from '../../ui/terminal.ts';
 import { EXIT, type Exit, QuorateError } from '../../errors.ts';
+import { wrapLines } from '../../layout.ts';
 import { defineCommand } from '../command.ts';
 
 export interface VerifyValues {
@@ -64,7 +65,7 @@ export function verificationLines(verification: Verification, paint: Paint): rea
     ({ name, roles, signature }) => `  ${signature.padEnd(11)} ${name} (${roles.join(', ')})`,
   );
   if (signers.length > 0) lines.push('', ...signers);
-  lines.push('', `head  ${verification.head}`, `      ${verification.words}`, '');
+  lines.push('', `head  ${verification.head}`, ...wrapLines(verification.words, 80, '      '), '');
   const wrong = verification.findings.filter(({ outcome }) => outcome === 'fail').length;
   const open = verification.findings.filter(({ outcome }) => outcome === 'unchecked').length;
   if (verification.ok) lines.push(paint.good('Verified.'));
@@ -81,36 +82,36 @@ function checkRoles(known: readonly Role[], asked: readonly string[]): readonly 
 }
 
 export const command = defineCommand({
-  arguments: [{ name: 'RECORD', description: "The ceremony's folder, or its record.jsonl." }],
+  arguments: [{ name: 'RECORD', description: "the ceremony's folder, or its record.jsonl" }],
   options: {
     'allowed-signers': {
       value: 'FILE',
-      description: 'Your own file of keys that you trust, as for ssh-keygen -Y verify; without it nothing is verified.',
+      description: 'your own file of keys that you trust, as for ssh-keygen -Y verify; without it nothing is verified',
     },
     'revoked-keys': {
       value: 'FILE',
-      description: 'Your own list of keys that count no more: public keys, or a KRL (ssh-keygen -k).',
+      description: 'your own list of keys that count no more: public keys, or a KRL (ssh-keygen -k)',
     },
     'require': {
       value: 'ROLE',
       repeat: true,
       choices: ['administrator', 'custodian', 'witness', 'scribe', 'auditor'],
-      description: 'Everybody of this role must have signed.',
+      description: 'everybody of this role must have signed',
     },
     'head': {
       value: 'HASH',
-      description: 'The head that you wrote down, as hexadecimal or words; it must be this one.',
+      description: 'the head that you wrote down, as hexadecimal or words; it must be this one',
     },
   },
   examples: [
     {
       command: 'quorate ceremony verify records/2027-01-12-unseal-19fe --allowed-signers ~/.ssh/allowed_signers',
-      text: 'Check the chain, the outputs and every signature',
+      text: 'check the chain, the outputs and every signature',
     },
     {
       command:
         'quorate ceremony verify record-folder --allowed-signers signers --require administrator --require witness',
-      text: 'Insist that the administrator and the witnesses signed',
+      text: 'insist that the administrator and the witnesses signed',
     },
   ],
   async run(context, values, [record]) {
