@@ -42,6 +42,12 @@ const options = {
 
 type Values = OptionValues<typeof options>;
 
+/** What has to be done with a stanza depends on what the seal was before. */
+const IN_PLACE = [
+  'Where the server has a quorate-kms seal already, and as many of its tokens stay as open it now: put this in the place',
+  'of its stanza on every peer, and restart one after the other, the leader last. Otherwise: quorate ceremony new migrate-seal',
+];
+
 /** `quorate hsm config`: the stanzas that seal a server with an HSM, or what is wrong with those it has. */
 export const command = defineCommand({
   options,
@@ -107,6 +113,7 @@ async function write(context: Context, values: Values): Promise<undefined> {
   }
   library.close();
   const lines = [...plugin, ...(plugin.length === 0 ? [] : ['']), ...sealStanza({ server, tokens, threshold })];
+  if (server === 'openbao') for (const line of IN_PLACE) context.output.say(line);
   if (values.output !== undefined) {
     const path = resolve(context.cwd, values.output);
     await writeExclusive(path, `${lines.join('\n')}\n`);

@@ -105,7 +105,7 @@ function loneToken({ tokens, threshold }: SealSettings): Finding[] {
       warning(
         'seal',
         'it has a single token: with that gone nobody can open it, recovery shares neither',
-        'Keep a backup of its key in another HSM, or put several tokens behind the seal (quorate hsm config --threshold).',
+        'Keep a backup of its key in another HSM, or put several tokens behind the seal: with this one among them (quorate hsm config --threshold) that takes a new stanza and a restart, and no migration.',
       ),
     ];
   }
@@ -114,7 +114,7 @@ function loneToken({ tokens, threshold }: SealSettings): Finding[] {
     warning(
       'seal',
       `it needs all of its ${tokens.length.toString()} tokens: one lost, and nobody can open it`,
-      'Choose a smaller threshold.',
+      'Choose a smaller threshold: it takes a change of the stanza and a restart, and no migration.',
     ),
   ];
 }
