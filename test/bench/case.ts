@@ -9,8 +9,8 @@ export interface Measure {
   readonly measure: string;
   /** ms, MB, events/s, ... */
   readonly unit: string;
-  /** The bound. It holds for `ours / reference`, or with `of: 'ours'` for our own number. */
-  readonly goal: number;
+  /** The bound. It holds for `ours / reference`, or with `of: 'ours'` for our own number. None: it is only shown. */
+  readonly goal?: number;
   readonly of?: 'ratio' | 'ours';
   /** Which side of the bound is good: `lower` (times, memory) unless said otherwise. */
   readonly better?: 'lower' | 'higher';
@@ -42,7 +42,7 @@ export interface Row {
   readonly ours: number;
   readonly reference: number;
   readonly ratio: number;
-  readonly goal: number;
+  readonly goal?: number;
   readonly goalOf: 'ratio' | 'ours';
   readonly met: boolean;
   readonly unit: string;

@@ -38,6 +38,7 @@ describe('compare', () => {
       return (await compare({ ...benchmark, measures }))[0]?.met;
     };
     expect(await judged({})).toBe(false);
+    expect(await judged({ goal: undefined })).toBe(true);
     expect(await judged({ better: 'higher' })).toBe(true);
     expect(await judged({ of: 'ours', goal: 6 })).toBe(true);
     expect(await judged({ of: 'ours', goal: 5 })).toBe(false);

@@ -38,9 +38,9 @@ function row(benchmark: Benchmark, measure: Measure, ours: readonly Sample[], re
     ours: our,
     reference: their,
     ratio,
-    goal: measure.goal,
+    ...(measure.goal === undefined ? {} : { goal: measure.goal }),
     goalOf,
-    met: measure.better === 'higher' ? judged >= measure.goal : judged <= measure.goal,
+    met: measure.goal === undefined || (measure.better === 'higher' ? judged >= measure.goal : judged <= measure.goal),
     unit: measure.unit,
     runs: ours.length,
   };

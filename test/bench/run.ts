@@ -48,9 +48,10 @@ function table(lines: readonly Row[]): string {
   const cells = lines.map((row) => [
     row.name,
     `${number(row.ours)} ${row.unit}`,
-    `${number(row.reference)} ${row.unit}`,
-    row.ratio.toFixed(2),
-    `${number(row.goal)}${row.goalOf === 'ours' ? ` ${row.unit}` : ''} ${row.met ? 'met' : 'MISSED'}`,
+    ...(Number.isNaN(row.reference) ? ['', ''] : [`${number(row.reference)} ${row.unit}`, row.ratio.toFixed(2)]),
+    row.goal === undefined
+      ? ''
+      : `${number(row.goal)}${row.goalOf === 'ours' ? ` ${row.unit}` : ''} ${row.met ? 'met' : 'MISSED'}`,
     row.runs.toString(),
   ]);
   const widths = head.map((title, column) =>

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { KmsPlugin } from '../../../src/kms/client.ts';
 import { installPlugin, pluginStanza } from '../../../src/kms/install.ts';
 import { openLibrary } from '../../../src/pkcs11/library.ts';
@@ -16,25 +17,31 @@ import { median } from '../compare.ts';
 
 const PIN = '1234';
 const PAIRS = 300;
-/** After which nothing may grow any more, and how much is done then: 100,000 operations in all. */
-const [WARM_UP, MANY] = [5_000, 45_000];
+/** Operations after which nothing may grow any more, and in all. So many at once, as a server does that has much to do. */
+const [WARM_UP, MANY, AT_ONCE] = [10_000, 100_000, 8];
+/** ms after which the plugin has been resting, and has let go of its garbage. */
+const REST = 3_000;
 
 /**
- * The real plugin process with one SoftHSM token. `start` (ms) from launch until a connection stands, `overhead` (ms)
- * of an encryption over C_Encrypt alone, `opening` (ms) from the start of a server until it is unsealed; `memory` (MB
- * resident) with one token and with three, and `growth` from 10,000 to 100,000 operations. The reference is
- * the token alone, and a Node that does nothing.
+ * The real plugin process with SoftHSM. `start` from its launch until a connection stands; an operation against the
+ * token's own, which is the reference, and what of it is not the token's (`overhead`); memory resident while it rests,
+ * with one token and with three; memory while it is at work, after 100,000 operations, and how much it has grown since
+ * the first 10,000 of these (measured once); and a server from its start until it is unsealed. For `start` and memory
+ * the reference is a Node that does nothing.
  */
 export const benchmark: Benchmark = {
   name: 'kms',
   measures: [
     { measure: 'start', unit: 'ms', goal: 150, of: 'ours' },
-    { measure: 'encrypt', unit: 'ms', goal: 1, of: 'ours' },
-    { measure: 'decrypt', unit: 'ms', goal: 1, of: 'ours' },
+    { measure: 'encrypt', unit: 'ms' },
+    { measure: 'encrypt overhead', unit: 'ms', goal: 1, of: 'ours' },
+    { measure: 'decrypt', unit: 'ms' },
+    { measure: 'decrypt overhead', unit: 'ms', goal: 1, of: 'ours' },
     { measure: 'memory, one token', unit: 'MB', goal: 70, of: 'ours' },
     { measure: 'memory, three', unit: 'MB', goal: 110, of: 'ours' },
+    { measure: 'memory after 100,000 operations', unit: 'MB' },
     { measure: 'growth', unit: 'x', goal: 1.1, of: 'ours' },
-    { measure: 'server start to unsealed', unit: 'ms', goal: 1_000, of: 'ours' },
+    { measure: 'server start to unsealed', unit: 'ms' },
   ],
   runs: 3,
   async prepare() {
@@ -103,10 +110,12 @@ export const benchmark: Benchmark = {
       const bare =
         Number(execFileSync(process.execPath, ['-p', 'process.memoryUsage.rss()'], { encoding: 'utf8' })) / 1e6;
       return Promise.resolve({
+        ...NOT_MEASURED,
         ...{ start: performance.now() - before, encrypt: median(encrypt), decrypt: median(decrypt) },
-        ...{ 'memory, one token': bare, 'memory, three': bare, 'growth': 1, 'server start to unsealed': NaN },
+        ...{ 'memory, one token': bare, 'memory, three': bare },
       });
     };
+    let much: Promise<Sample> | undefined;
     const plugin = async (): Promise<Sample> => {
       const alone = await token();
       const before = performance.now();
@@ -115,28 +124,25 @@ export const benchmark: Benchmark = {
       await launched.setConfig(one);
       await rounds(launched, PAIRS);
       const { encrypt, decrypt } = await rounds(launched, PAIRS);
-      const memory = await resident(launched);
-      await rounds(launched, WARM_UP);
-      const warm = await resident(launched);
-      await rounds(launched, MANY);
-      const growth = (await resident(launched)) / warm;
+      const memory = await atRest(launched);
+      much ??= growth(launched);
+      const grown = await much;
       await launched.stop();
       const several = await KmsPlugin.launch({ command: installed.path, env: process.env });
       await several.setConfig(three);
       await rounds(several, PAIRS);
-      const memoryOfThree = await resident(several);
+      const memoryOfThree = await atRest(several);
       await several.stop();
       await cluster.kill(0, 'SIGTERM');
       const restart = performance.now();
       await cluster.start(0);
       await open();
       return {
-        start,
-        'encrypt': encrypt - (alone['encrypt'] ?? 0),
-        'decrypt': decrypt - (alone['decrypt'] ?? 0),
+        ...{ start, encrypt, decrypt, ...grown },
+        'encrypt overhead': encrypt - (alone['encrypt'] ?? 0),
+        'decrypt overhead': decrypt - (alone['decrypt'] ?? 0),
         'memory, one token': memory,
         'memory, three': memoryOfThree,
-        growth,
         'server start to unsealed': performance.now() - restart,
       };
     };
@@ -152,6 +158,12 @@ export const benchmark: Benchmark = {
   },
 };
 
+/** What a token alone has no number for. */
+const NOT_MEASURED: Sample = Object.fromEntries(
+  ['encrypt overhead', 'decrypt overhead', 'memory after 100,000 operations', 'growth', 'server start to unsealed'].map(
+    (measure) => [measure, NaN],
+  ),
+);
 const PLAINTEXT = new TextEncoder().encode('a root key has thirty-two bytes.');
 
 function timed<T>(times: number[], work: () => T): T {
@@ -173,6 +185,33 @@ async function rounds(plugin: KmsPlugin, count: number): Promise<{ encrypt: numb
     decrypt.push(performance.now() - between);
   }
   return { encrypt: median(encrypt), decrypt: median(decrypt) };
+}
+
+/** Very many operations, several at once; tells how far it is. */
+async function growth(plugin: KmsPlugin): Promise<Sample> {
+  let done = 0;
+  let warm = NaN;
+  const before = performance.now();
+  const work = async (): Promise<void> => {
+    while (done < MANY) {
+      done += 2;
+      const count = done;
+      await plugin.decrypt(await plugin.encrypt(PLAINTEXT));
+      if (count % WARM_UP !== 0) continue;
+      const now = await resident(plugin);
+      if (count === WARM_UP) warm = now;
+      const seconds = ((performance.now() - before) / 1000).toFixed(0);
+      console.error(`  ${count.toLocaleString('en')} operations in ${seconds} s: ${now.toFixed(1)} MB`);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  const after = await resident(plugin);
+  return { 'memory after 100,000 operations': after, 'growth': after / warm };
+}
+
+async function atRest(plugin: KmsPlugin): Promise<number> {
+  await sleep(REST);
+  return resident(plugin);
 }
 
 /** MB. */
