@@ -64,7 +64,9 @@ describe('db exec', () => {
   it('ends the sessions that the program left running', async () => {
     const { status } = await exec(
       ['read'],
-      '(psql -X -c "SELECT pg_sleep(120)" >/dev/null 2>&1 </dev/null &) ; sleep 1',
+      '(psql -X -c "SELECT pg_sleep(120)" >/dev/null 2>&1 </dev/null &)\n' +
+        "until psql -X -A -t -c \"SELECT 'open' FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(120)'\" | grep open\n" +
+        'do sleep 0.1; done',
     );
     expect(status).toBe(0);
     const open = await shared().database.sql(

@@ -7,6 +7,7 @@ import { callPeer } from '../../support/cluster.ts';
 import { at } from '../../support/http.ts';
 import { makeIssuer, startService } from '../../support/issuer.ts';
 import { errorCode } from '../../support/quorate.ts';
+import { waitUntil } from '../../support/wait.ts';
 
 const asRoot = (broker: TestBroker, method: string, path: string, body?: unknown) =>
   callPeer(broker.live.cluster, 0, method, path, {
@@ -141,7 +142,11 @@ describe.each(['postgresql', 'mariadb'] as const)('db setup for %s', (engine) =>
         (rows) => JSON.stringify(rows),
         () => 'ended',
       );
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      const asleep =
+        engine === 'postgresql'
+          ? "SELECT 1 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' AND state = 'active'"
+          : "SELECT 1 FROM information_schema.processlist WHERE info = 'SELECT SLEEP(60)'";
+      await waitUntil('a session is open', async () => (await database.sql(asleep)).length > 0);
       const revoked = await asRoot(shared(), 'POST', 'sys/leases/revoke', { lease_id: lease, sync: true });
       expect(revoked.status, `${role} ${JSON.stringify(revoked.body)}`).toBe(204);
       expect(await open).toBe('ended');
