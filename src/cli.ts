@@ -215,3 +215,9 @@ export async function main(argv: readonly string[], streams: Streams): Promise<n
     return reportError(error, argv, streams);
   }
 }
+
+/** Says on `stderr` why what belongs on standard output could not be written there. */
+export async function reportUnsaid(error: Error, stderr: Streams['stderr']): Promise<void> {
+  const { unsaidLines } = await import('./ui/errors.ts');
+  stderr.write(unsaidLines(error));
+}

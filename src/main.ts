@@ -1,4 +1,4 @@
-import { main } from './cli.ts';
+import { main, reportUnsaid } from './cli.ts';
 import { guardProcess } from './process-guard.ts';
 
 const { signal, refusal, takeSignals } = guardProcess(process);
@@ -26,10 +26,7 @@ const stderr = openedOnce(
 const stdout = openedOnce(
   () => process.stdout,
   (error) => {
-    void import('./files.ts').then(({ fileError }) => {
-      const { code, message, hint } = fileError('standard output', error);
-      stderr().write(`error  ${code}: ${message}\n${hint === undefined ? '' : `hint   ${hint}\n`}`);
-    });
+    void reportUnsaid(error, stderr());
   },
 );
 if (refusal !== undefined) {

@@ -45,6 +45,12 @@ export async function reportError(error: unknown, argv: readonly string[], strea
   return known.exit;
 }
 
+/** The words for standard output that takes nothing more: a full disk behind it, say. */
+export function unsaidLines(error: Error): string {
+  const { code, message, hint } = fileError('standard output', error);
+  return `error  ${code}: ${message}\n${hint === undefined ? '' : `hint   ${hint}\n`}`;
+}
+
 /** A word, which may be coloured, and text beside it that is wrapped. */
 function hanging(shown: string, word: string, text: string): string[] {
   const [first = '', ...rest] = wrapLines(text, 80, '       ');
