@@ -12,6 +12,7 @@ export interface RootToken {
 
 const AT_ONCE = 8;
 const BEFORE = 'root-tokens-before';
+const LOOK_UP = 'auth/token/lookup-accessor';
 
 /**
  * Every root token that lives, by LIST auth/token/accessors and a look at each.
@@ -44,12 +45,13 @@ async function listAccessors(session: Session): Promise<readonly string[]> {
 }
 
 async function lookUp(session: Session, accessor: string): Promise<RootToken | undefined> {
-  const reply = await session.request('POST', 'auth/token/lookup-accessor', { accessor });
-  // An accessor without its token, left by a server that was stopped between writing the two (OpenBao 2.7.2).
-  if (reply.status === 403 && reply.errors.some((line) => line.includes('bad token'))) return undefined;
+  const reply = await session.request('POST', LOOK_UP, { accessor });
   if (reply.status === 403) {
+    // An accessor without its token, left by a server that was stopped or lost its followers between writing the two:
+    // `bad token`, or the same `permission denied` as for a login that may not look (OpenBao 2.7.2).
+    if (reply.errors.some((line) => line.includes('bad token')) || (await mayLookUp(session))) return undefined;
     throw new QuorateError('denied', 'this login may not look tokens up by accessor', {
-      hint: 'Its policy needs create and update on auth/token/lookup-accessor.',
+      hint: `Its policy needs create and update on ${LOOK_UP}.`,
     });
   }
   // 400 `invalid accessor`: gone since it was listed (both servers).
@@ -59,6 +61,13 @@ async function lookUp(session: Session, accessor: string): Promise<RootToken | u
   // In a namespace `namespaces/UUID/auth/token/root` (OpenBao 2.7.2).
   const generated = typeof path === 'string' && /^(namespaces\/[^/]+\/)?auth\/token\/root$/.test(path);
   return { accessor, generated };
+}
+
+/** Whether the server says that this login may look tokens up, whatever it answers for one of them. */
+async function mayLookUp(session: Session): Promise<boolean> {
+  const reply = await session.request('POST', 'sys/capabilities-self', { paths: [LOOK_UP] });
+  const list = reply.status === 200 ? payloadOf(reply)[LOOK_UP] : undefined;
+  return Array.isArray(list) && (list.includes('root') || list.includes('update'));
 }
 
 /** Writes the root tokens of now into the record, so that those that come later are known for what they are. */
