@@ -60,8 +60,8 @@ export async function scriptKeys(
 /** What `ceremony new` writes where people have to put in their own SSH key's fingerprint. */
 const EXAMPLE_SSH = /^SHA256:A{40}/;
 
-/** Left as they are, they would be found when people sign: after the ceremony. */
-function exampleKeys(script: CommonScript): Finding[] {
+/** The fingerprints that a template brought along: left as they are, they would be found when people sign, after the ceremony. */
+export function exampleKeys(script: CommonScript): Finding[] {
   const people = [script.administrator, ...custodiansOf(script), ...script.witnesses];
   const names = people.flatMap((one) =>
     one?.ssh !== undefined && EXAMPLE_SSH.test(one.ssh.fingerprint) ? [one.name] : [],

@@ -49,7 +49,7 @@ export const command = defineCommand({
   options: {
     'valid-for': {
       value: 'DAYS',
-      description: `refuse keys that expire sooner (default ${DEFAULT_DAYS.toString()}; 0: they need only be usable now)`,
+      description: `refuse keys that expire sooner (default: ${DEFAULT_DAYS.toString()}; 0: they need only be usable now)`,
     },
   },
   examples: [

@@ -23,7 +23,7 @@ export const command = defineCommand({
     holder: { value: 'NAME', description: 'the custodian, as the roster has them' },
     cidr: { value: 'NETWORK', repeat: true, description: 'from where it may be used, such as 203.0.113.7/32' },
     output: { value: 'FILE', description: 'the new file for the custodian, who alone should get it' },
-    minutes: { value: 'N', description: `how long it lives (default ${MINUTES.toString()})` },
+    minutes: { value: 'N', description: `how long it lives (default: ${MINUTES.toString()})` },
     apart: { value: 'DIR', description: 'the folder with the invitations: the ticket works for the newest at once' },
     bind: { description: 'issue none; bind those that there are to the newest invitation in --apart' },
     end: { description: 'issue none; end all of this ceremony' },

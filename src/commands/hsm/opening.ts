@@ -12,7 +12,7 @@ import type { PinValues } from './pin-options.ts';
 
 export const moduleOptions = {
   module: { value: 'FILE', description: 'the PKCS#11 library of the HSM (default: QUORATE_PKCS11_MODULE)' },
-  timeout: { value: 'SECONDS', description: 'give up on a library that does not answer (default 60)' },
+  timeout: { value: 'SECONDS', description: 'give up on a library that does not answer (default: 60)' },
 } as const;
 
 export const tokenOptions = {

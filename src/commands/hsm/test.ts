@@ -15,8 +15,8 @@ export const command = defineCommand({
     ...pinOptions,
     'key': { value: 'LABEL', description: 'the key, by its label; not needed where there is only one' },
     'key-id': { value: 'HEX', description: 'the key, by its id (CKA_ID)' },
-    'rounds': { value: 'N', description: `how often to encrypt and decrypt (default ${DEFAULT_ROUNDS.toString()})` },
-    'oaep-hash': { value: 'HASH', choices: HASHES, description: 'the hash of RSA-OAEP (default sha256)' },
+    'rounds': { value: 'N', description: `how often to encrypt and decrypt (default: ${DEFAULT_ROUNDS.toString()})` },
+    'oaep-hash': { value: 'HASH', choices: HASHES, description: 'the hash of RSA-OAEP (default: sha256)' },
   },
   examples: [
     { command: 'quorate hsm test --token prod-seal --key seal-2027', text: 'round trips, and tampered texts refused' },
