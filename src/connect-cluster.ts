@@ -91,6 +91,12 @@ function singleServer(
   const address = choice.address ?? '';
   const fromEnvironment = settingsFromEnvironment({ ...env, BAO_ADDR: address });
   if (fromEnvironment === undefined) throw new QuorateError('usage', '--address is empty');
+  // It goes onto the screen as the server's name.
+  if (SECRET.test(address)) {
+    throw new QuorateError('usage', 'what is given for an address is not one, and is not shown', {
+      hint: 'Such as https://vault.example:8200. If it is a token or a share, consider it known: it is in the history of your shell.',
+    });
+  }
   return { ...fromEnvironment, ...flags(choice, cwd) };
 }
 

@@ -97,8 +97,19 @@ export const command = defineCommand({
       cluster.namespace === undefined ? named : [cluster.namespace],
     );
     const inner = namespaces.map(({ namespace, surveys }) => ({ name: namespace, peers: surveys.map(shown) }));
-    const open = peers.filter(isOpen).length;
     const all = [...peers, ...inner.flatMap((one) => one.peers)];
+    const open = peers.filter(isOpen).length;
+    const unsealed =
+      cluster.namespace === undefined
+        ? `${open.toString()} of ${peers.length.toString()} peers unsealed.`
+        : `${cluster.namespace}: ${all.every(isOpen) ? 'unsealed' : 'sealed'}.`;
+    // Whatever this has opened may have gone down again meanwhile.
+    left ??= all.every(isOpen)
+      ? undefined
+      : {
+          why: unsealed,
+          next: `For the rest, when it is ready: quorate unseal${cluster.namespace === undefined ? '' : ` --namespace ${cluster.namespace}`}`,
+        };
     context.output.result(
       {
         cluster: cluster.name,
@@ -112,16 +123,10 @@ export const command = defineCommand({
         ...(cluster.namespace === undefined ? stateLines(peers, 'state') : []),
         ...inner.flatMap((one) => stateLines(one.peers, one.name)),
         '',
-        ...(left === undefined
-          ? [
-              cluster.namespace === undefined
-                ? `${open.toString()} of ${peers.length.toString()} peers unsealed.`
-                : `${cluster.namespace}: ${all.every(isOpen) ? 'unsealed' : 'sealed'}.`,
-            ]
-          : [...wrapLines(left.why), ...wrapLines(left.next)]),
+        ...(left === undefined ? [unsealed] : [...wrapLines(left.why), ...wrapLines(left.next)]),
         ...(record === undefined ? [] : [`record  ${relative(context.cwd, record) || record}`]),
       ],
     );
-    return left === undefined && all.every(isOpen) ? EXIT.done : EXIT.sealed;
+    return left === undefined ? EXIT.done : EXIT.sealed;
   },
 });

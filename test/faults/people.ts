@@ -41,6 +41,9 @@ export async function follow(
   if (resumed && kind !== 'init' && kind !== 'unseal' && !inDoubt && lab.seal === undefined && (await anySealed(lab)))
     return UNSEAL;
   if (down) await waitForAll(lab.cluster, 'answers', () => true);
+  // An unseal that is over leaves nothing to resume: what it did not open is another's.
+  if (kind === 'unseal' && /For the rest, when .{2,8} ready: quorate unseal/.test(screen.replaceAll(/\s+/g, ' ')))
+    return first;
   const record = own.at(-1);
   return record === undefined ? first : ['ceremony', 'resume', record];
 }

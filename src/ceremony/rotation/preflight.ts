@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isQuorateError } from '../../errors.ts';
 import type { Session } from '../../vault/peer.ts';
 import type { Finding, PreflightRun } from '../kind.ts';
@@ -12,6 +13,8 @@ import { underWayFindings } from './under-way.ts';
 import { votersHealthy } from './voters.ts';
 
 const LEADER_LOOKS = 3;
+const ELECTION = 10_000;
+const POLL = 250;
 
 /** Which key's shares a cluster has: those of the root key, or under an auto-unseal seal those of the recovery key. */
 export function purposeOf(surveys: readonly PeerSurvey[]): RotationPurpose {
@@ -112,6 +115,7 @@ function unsealed(surveys: readonly PeerSurvey[]): Finding[] {
 
 /** The peers agree, each time they are asked, on one leader: behind a load balancer they would not. */
 async function oneLeader(run: PreflightRun): Promise<Finding[]> {
+  await whileElecting(run);
   const seen = new Set<string>();
   for (let look = 0; look < LEADER_LOOKS; look += 1) {
     const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
@@ -132,6 +136,16 @@ async function oneLeader(run: PreflightRun): Promise<Finding[]> {
       mend: 'Each address in quorate.yaml must be that of one peer, not of a load balancer; and one must lead.',
     },
   ];
+}
+
+/** Peers that were just unsealed elect a leader first, which takes some seconds. */
+async function whileElecting(run: PreflightRun): Promise<void> {
+  const deadline = Date.now() + ELECTION;
+  while (Date.now() < deadline) {
+    const states = (await surveyPeers(run.cluster.peers, { signal: run.signal })).map(({ state }) => state);
+    if (states.includes('active') || !states.includes('standby')) return;
+    await sleep(POLL, undefined, { signal: run.signal });
+  }
 }
 
 interface Right {
