@@ -2,7 +2,7 @@ import { execFile, spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import * as v from 'valibot';
 import { renderYaml } from '../../src/document.ts';
 import { baoBinary } from '../support/bao-binary.ts';
@@ -56,7 +56,12 @@ const sealed = async (peer: { readonly address: string; readonly caFile: string 
 
 it('keeps a cluster whose custodians can unseal with stock tools, and ends it', async () => {
   const started = Date.now();
-  const rehearsal = await rehearse('--keep', '--directory', 'kept');
+  // Another each time it is played, and gone however it ends.
+  const kept = `kept-${started.toString()}`;
+  onTestFinished(async () => {
+    await quorate(['rehearse', '--stop', kept], { cwd: folder, env: environment });
+  });
+  const rehearsal = await rehearse('--keep', '--directory', kept);
   expect(Date.now() - started).toBeLessThan(60_000);
   const { directory, peers, custodians, threshold, record, unsealRecord, report, roster } = rehearsal;
   expect([rehearsal.shares, threshold, custodians.length]).toEqual([5, 3, 5]);
