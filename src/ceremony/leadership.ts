@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isQuorateError, QuorateError } from '../errors.ts';
 import type { Peer, Session } from '../vault/peer.ts';
 import type { Run } from './kind.ts';
-import { surveyPeers } from './survey.ts';
+import { type PeerSurvey, surveyPeers } from './survey.ts';
 
 const ELECTION = 10_000;
 /** With all peers just restarted. */
@@ -11,17 +11,29 @@ const NOBODY = 5000;
 const LOOK_TIMEOUT = 5000;
 const POLL = 250;
 
-/** The peer that leads, which is where all writes go. @throws QuorateError `not-ready` when none does in time. */
-export async function activePeer(run: Pick<Run, 'cluster' | 'signal'>): Promise<Peer> {
-  // An election takes up to some seconds after an unseal or a fail-over.
+/**
+ * The peer that leads, as soon as one is elected, which takes up to some seconds after an unseal or a fail-over.
+ * @param hopeful whether one can still be, by what the peers say.
+ * @returns undefined when none is in time.
+ */
+export async function electedPeer(
+  run: Pick<Run, 'cluster' | 'signal'>,
+  hopeful: (surveys: readonly PeerSurvey[]) => boolean = () => true,
+): Promise<Peer | undefined> {
   const deadline = Date.now() + ELECTION;
   for (;;) {
     const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
     const active = surveys.find(({ state }) => state === 'active');
     if (active !== undefined) return active.peer;
-    if (Date.now() > deadline) break;
+    if (Date.now() > deadline || !hopeful(surveys)) return undefined;
     await sleep(POLL, undefined, { signal: run.signal });
   }
+}
+
+/** The peer that leads, which is where all writes go. @throws QuorateError `not-ready` when none does in time. */
+export async function activePeer(run: Pick<Run, 'cluster' | 'signal'>): Promise<Peer> {
+  const peer = await electedPeer(run);
+  if (peer !== undefined) return peer;
   throw new QuorateError('not-ready', 'no peer leads the cluster', {
     hint: 'quorate status shows what each peer says. Resume the ceremony when one is active.',
   });

@@ -9,6 +9,7 @@ import { tellNonce, uninterrupted } from '../lock-steps.ts';
 import type { CommonScript } from '../script.ts';
 import { type AttemptStatus, cancelAttempt, foreign, isOwnAttempt, readAttempt, startAttempt } from './attempt.ts';
 import { type LiveToken, endToken, sweepTokens } from './ending.ts';
+import { mayCancel } from '../rotation/sweep.ts';
 import { noneLeft } from './ghosts.ts';
 import { giveShare } from './giving.ts';
 import { decodeToken, makeOtp } from './otp.ts';
@@ -82,8 +83,8 @@ async function tryOnce(run: Run, leadership: Leadership, options: GenerateOption
 export async function cancelLeft(run: Run, session: Session, left: AttemptStatus): Promise<void> {
   const own = isOwnAttempt(run, left);
   if (!own) {
-    const question = `${session.peer.name} holds the generation of a root token (nonce ${left.nonce}, progress ${left.progress.toString()}) that is not of this ceremony. It is cancelled only when nobody is at it.`;
-    if (!(await run.people.acceptException(question, 'cancel'))) throw foreign(left);
+    const held = { peer: session.peer, what: 'the generation of a root token', ...left };
+    if (!(await mayCancel(run, held))) throw foreign(left);
   }
   await cancelAttempt(session, left.nonce);
   const whose = own ? "this ceremony's own attempt" : 'after asking, an attempt that is not of this ceremony,';

@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isQuorateError } from '../../errors.ts';
 import type { Session } from '../../vault/peer.ts';
 import type { Finding, PreflightRun } from '../kind.ts';
-import { Leadership } from '../leadership.ts';
+import { electedPeer, Leadership } from '../leadership.ts';
 import { lockFinding } from '../lock.ts';
 import { clocksAgree, reachable, sameVersion } from '../preflight.ts';
 import { shareCount } from '../roster/schema.ts';
@@ -13,8 +12,6 @@ import { underWayFindings } from './under-way.ts';
 import { votersHealthy } from './voters.ts';
 
 const LEADER_LOOKS = 3;
-const ELECTION = 10_000;
-const POLL = 250;
 
 /** Which key's shares a cluster has: those of the root key, or under an auto-unseal seal those of the recovery key. */
 export function purposeOf(surveys: readonly PeerSurvey[]): RotationPurpose {
@@ -115,7 +112,8 @@ function unsealed(surveys: readonly PeerSurvey[]): Finding[] {
 
 /** The peers agree, each time they are asked, on one leader: behind a load balancer they would not. */
 async function oneLeader(run: PreflightRun): Promise<Finding[]> {
-  await whileElecting(run);
+  // Peers that were just unsealed elect one first; sealed ones do not.
+  await electedPeer(run, (surveys) => surveys.some(({ state }) => state === 'standby'));
   const seen = new Set<string>();
   for (let look = 0; look < LEADER_LOOKS; look += 1) {
     const surveys = await surveyPeers(run.cluster.peers, { signal: run.signal });
@@ -136,16 +134,6 @@ async function oneLeader(run: PreflightRun): Promise<Finding[]> {
       mend: 'Each address in quorate.yaml must be that of one peer, not of a load balancer; and one must lead.',
     },
   ];
-}
-
-/** Peers that were just unsealed elect a leader first, which takes some seconds. */
-async function whileElecting(run: PreflightRun): Promise<void> {
-  const deadline = Date.now() + ELECTION;
-  while (Date.now() < deadline) {
-    const states = (await surveyPeers(run.cluster.peers, { signal: run.signal })).map(({ state }) => state);
-    if (states.includes('active') || !states.includes('standby')) return;
-    await sleep(POLL, undefined, { signal: run.signal });
-  }
 }
 
 interface Right {

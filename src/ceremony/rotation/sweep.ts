@@ -70,7 +70,10 @@ async function cancelOne(run: Run, one: UnderWay): Promise<void> {
 }
 
 /** Whether somebody says that nobody is at it. */
-function mayCancel({ people }: Pick<Run, 'people'>, { peer, what, nonce, progress }: UnderWay): Promise<boolean> {
+export function mayCancel(
+  { people }: Pick<Run, 'people'>,
+  { peer, what, nonce, progress }: Omit<UnderWay, 'path'>,
+): Promise<boolean> {
   const question = `${peer.name} holds ${what} (nonce ${nonce}, progress ${progress.toString()}) that is not of this ceremony. It is cancelled only when nobody is at it.`;
   return people.acceptException(question, 'cancel');
 }
